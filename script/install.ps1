@@ -228,7 +228,9 @@ function Initialize-Venv {
                     Remove-Item -Recurse -Force
             }
         } catch {
-            Err "removing the old .venv failed: $_ Close the programs that use it, then run again."
+            [Console]::Error.WriteLine("$_")
+            Err ('removing the old .venv failed: see above. ' +
+                'Close the programs that use it, then run again.')
         }
     }
     $null = New-Item -ItemType Directory -Force .venv

@@ -195,7 +195,8 @@ make_venv() {
             find .venv -mindepth 1 -maxdepth 1 ! -name uv -exec rm -rf {} +
         else
             rm -f .venv
-        fi
+        fi || err "removing the old .venv failed: see above." \
+            "Close the programs that use it, then run again."
     fi
     mkdir -p .venv
     echo installing >"$marker"
@@ -307,8 +308,6 @@ main() {
     cd -- "$root"
     if [ -e .venv ] || [ -L .venv ]; then had_venv=yes; fi
     trap clean_up EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
 
     check_platform
     leave_active_environment

@@ -73,6 +73,7 @@ class Machine:
             f"""case "$*" in
                 "-m pip --version") ;;
                 *" install "*--target*)
+                    [ "$PIP_USER$PIP_REQUIRE_VIRTUALENV$PIP_PREFIX" = 00 ] || exit 1
                     while [ "$1" != --target ]; do shift; done
                     mkdir -p "$2/bin" && cp {shlex.quote(str(uv))} "$2/bin/uv" &&
                     cp "$2/bin/uv" "$2/bin/uvx" ;;
@@ -205,7 +206,8 @@ def test_without_astral_uv_comes_from_the_index_into_venv(machine, downloader):
     if downloader:
         machine.program(downloader, NO_NETWORK)
     machine.add_python_with_pip()
-    status, stdout, stderr = machine.install()
+    forbidding = {"PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_PREFIX": "/usr"}
+    status, stdout, stderr = machine.install(**forbidding)
     assert (status, stderr) == (0, "")
     assert f"uv: installed, {machine.venv / 'uv' / 'bin' / 'uv'}" in stdout
     assert "rebuilt" not in stdout
@@ -218,7 +220,8 @@ def test_uv_in_venv_survives_a_rebuild_without_the_index(machine):
     assert machine.install()[0] == 0
     (machine.bin / "python3").unlink()
     (machine.venv / "bin" / "python").unlink()
-    assert_rebuilt(machine, "its Python is gone")
+    activated = f"{machine.venv / 'bin'}:{machine.bin}"  # uv in .venv/bin will not survive
+    assert_rebuilt(machine, "its Python is gone", PATH=activated)
 
 
 def test_python_without_pip_makes_a_pip_for_itself(machine):
@@ -235,7 +238,7 @@ def test_python_without_pip_makes_a_pip_for_itself(machine):
     status, stdout, _ = machine.install()
     assert status == 0
     assert f"uv: installed, {machine.venv / 'uv' / 'bin' / 'uv'}" in stdout
-    assert not (machine.venv / "pip").exists()
+    assert "rebuilt" not in stdout
 
 
 @pytest.mark.parametrize("python", [None, PYTHON_WITHOUT_PIP, "exit 1"])
