@@ -20,11 +20,12 @@ def drawn_texts(fig: Figure) -> list[tuple[str, object]]:
     def recording(text, renderer):
         draw(text, renderer)
         if text.get_visible() and text.get_text().strip():
-            shown[id(text)] = text
+            # now: a text in 3D has its place on the canvas only while it is drawn
+            shown[id(text)] = (text.get_text(), Text.get_window_extent(text, renderer))
 
     with patch.object(Text, "draw", recording):
         fig.canvas.draw()
-    return [(text.get_text(), Text.get_window_extent(text)) for text in shown.values()]
+    return list(shown.values())
 
 
 def overlapping_texts(fig: Figure) -> list[str]:
