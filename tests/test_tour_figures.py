@@ -1,0 +1,315 @@
+"""The figures of losses_and_models.py and dtypes.py show the real shapes, bits and errors."""
+
+import struct
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tour
+from conftest import ROOT
+from figure_checks import complaints
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.testing.compare import compare_images
+from matplotlib.text import Annotation
+
+NETWORK = "two_layer_network.png"
+BITS = "float_bit_layout.png"
+ERRORS = "accumulation_error.png"
+TOUR = {NETWORK: "losses_and_models", BITS: "dtypes", ERRORS: "dtypes"}
+every_figure = pytest.mark.parametrize("name", TOUR)
+
+
+@pytest.fixture(scope="module")
+def already_drawn() -> dict[str, Figure]:
+    return {}
+
+
+@pytest.fixture
+def figure(already_drawn, drawn, tmp_path) -> Callable[[str], Figure]:
+    """The figure of a name as its cell draws it, live, and drawn once for all tests."""
+
+    def draw(name):
+        if name not in already_drawn:
+            whole = tour.read(ROOT / "script" / f"{TOUR[name]}.py")
+            (cell,) = [cell for cell in whole.code if name in "\n".join(cell.lines)]
+            assert tour.alone(whole, cell, tmp_path) == []
+            already_drawn[name] = drawn[name]
+        return already_drawn[name]
+
+    return draw
+
+
+@every_figure
+def test_nothing_overlaps(name, figure):
+    assert complaints(figure(name)) == []
+
+
+@every_figure
+def test_committed_figure_is_this_one(name, run_of):
+    fresh = run_of(TOUR[name]).figures[name]
+    assert compare_images(ROOT / "figures" / name, fresh, tol=1) is None
+
+
+# Figure 3.3. What a linear layer of i inputs and o outputs holds: a weight (o, i), a bias (o,).
+
+DATA = [(8, 5), (8, 16), (8, 16), (8, 1)]
+PARAMETERS = [[(16, 5), (16, 1)], [], [(1, 16), (1, 1)]]
+WRITTEN = [
+    "weight (16, 5)\nbias (16,)\n96 parameters",
+    "0 parameters",
+    "weight (1, 16)\nbias (1,)\n17 parameters",
+]
+
+
+def grids(ax) -> list[tuple[float, float, tuple[int, int]]]:
+    """Each grid of cells from the left: where it begins and ends, rows and columns."""
+    found = []
+    for mesh in ax.collections:
+        corners = mesh.get_coordinates()
+        np.testing.assert_allclose(np.diff(corners[..., 0], axis=1), 1)  # cells of one size
+        np.testing.assert_allclose(np.diff(corners[..., 1], axis=0), 1)
+        rows, columns, _ = corners.shape
+        found.append((corners[..., 0].min(), corners[..., 0].max(), (rows - 1, columns - 1)))
+    return sorted(found)
+
+
+def boxes(ax) -> list[tuple[float, float]]:
+    """Where each layer's box begins and ends, from the left."""
+    return sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches)
+
+
+def split(ax) -> tuple[list, list[list]]:
+    """The grids outside the boxes, and those inside each box."""
+    inside = [[g for g in grids(ax) if left < g[0] and g[1] < right] for left, right in boxes(ax)]
+    outside = [g for g in grids(ax) if g not in sum(inside, [])]
+    return outside, inside
+
+
+def test_network_has_a_cell_for_each_number(figure):
+    (ax,) = figure(NETWORK).axes
+    outside, inside = split(ax)
+    assert ax.get_aspect() == 1
+    assert [shape for *_, shape in outside] == DATA
+    assert [[shape for *_, shape in box] for box in inside] == PARAMETERS
+
+
+def test_network_counts_its_parameters(figure):
+    drawn_network = figure(NETWORK)
+    (ax,) = drawn_network.axes
+    counts = [sum(rows * columns for *_, (rows, columns) in box) for box in split(ax)[1]]
+    assert counts == [5 * 16 + 16, 0, 16 * 1 + 1]
+    assert f"keeps {sum(counts)} numbers" in drawn_network.get_suptitle()
+    texts = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert [texts[text] for text in WRITTEN] == [(left + right) / 2 for left, right in boxes(ax)]
+    assert [int(text.split()[-2]) for text in WRITTEN] == counts
+
+
+def test_network_data_carry_their_shapes(figure):
+    (ax,) = figure(NETWORK).axes
+    labels = sorted(
+        (text.get_position()[0], text.get_text().splitlines()[-1])
+        for text in ax.texts
+        if text.get_position()[1] == 5  # just above the data
+    )
+    assert [label for _, label in labels] == [str(shape) for shape in DATA]
+    assert [x for x, _ in labels] == [(left + right) / 2 for left, right, _ in split(ax)[0]]
+    assert "squeeze(1)\n(8,)" in [text.get_text() for text in ax.texts]
+
+
+def test_network_arrows_lead_from_each_thing_to_the_next(figure):
+    (ax,) = figure(NETWORK).axes
+    things = sorted([(left, right) for left, right, _ in split(ax)[0]] + boxes(ax))
+    arrows = sorted(
+        (text.xyann[0], text.xy[0]) for text in ax.texts if isinstance(text, Annotation)
+    )
+    gaps = [(a[1], b[0]) for a, b in zip(things, things[1:])]
+    assert len(arrows) == len(gaps) == 6
+    for (start, end), (left, right) in zip(arrows, gaps):
+        assert left <= start < end <= right
+
+
+# Figure 3.8. Python's own struct packs 0.0100001 into the IEEE types; bfloat16 is the float32
+# rounded to its first 16 bits, to nearest, ties to even.
+
+NUMBER = 0.0100001
+(SINGLE,) = struct.unpack(">I", struct.pack(">f", NUMBER))
+MEMORY = {
+    "float16": (struct.pack(">e", NUMBER), 1, 5, 10),
+    "bfloat16": (((SINGLE + 0x7FFF + (SINGLE >> 16 & 1)) >> 16).to_bytes(2, "big"), 1, 8, 7),
+    "float32": (struct.pack(">f", NUMBER), 1, 8, 23),
+    "float64": (struct.pack(">d", NUMBER), 1, 11, 52),
+}
+
+
+def rows_of_bits(ax) -> list[list[Rectangle]]:
+    """The squares of each row, from the top and from the left."""
+    heights = sorted({patch.get_y() for patch in ax.patches}, reverse=True)
+    return [sorted((p for p in ax.patches if p.get_y() == y), key=Rectangle.get_x) for y in heights]
+
+
+def test_bits_are_squares_of_one_size_that_begin_at_the_left(figure):
+    (ax,) = figure(BITS).axes
+    assert ax.get_aspect() == 1
+    assert {(patch.get_width(), patch.get_height()) for patch in ax.patches} == {(1, 1)}
+    for row in rows_of_bits(ax):
+        assert [square.get_x() for square in row] == list(range(len(row)))
+
+
+def test_bits_are_those_in_memory(figure):
+    (ax,) = figure(BITS).axes
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    for row, (packed, *_) in zip(rows_of_bits(ax), MEMORY.values(), strict=True):
+        memory = "".join(f"{byte:08b}" for byte in packed)
+        digits = [written[square.get_x() + 0.5, square.get_y() + 0.45] for square in row]
+        filled = [not same_color(square.get_facecolor(), "white") for square in row]
+        assert "".join(digits) == memory
+        assert filled == [bit == "1" for bit in memory]
+
+
+def test_fields_of_bits_have_their_widths_names_and_colours(figure):
+    (ax,) = figure(BITS).axes
+    for row, (_, sign, exponent, fraction) in zip(rows_of_bits(ax), MEMORY.values(), strict=True):
+        colours = [square.get_edgecolor() for square in row]
+        fields = [
+            (colours[0], sign),
+            (colours[1], exponent),
+            (colours[-1], fraction),
+        ]
+        assert len({colour for colour, _ in fields}) == 3
+        assert colours == [colour for colour, width in fields for _ in range(width)]
+
+        y = row[0].get_y() - 0.3
+        below = {text.get_text(): text for text in ax.texts if text.get_position()[1] == y}
+        for label, start, width in [
+            (f"exponent: {exponent}", 1, exponent),
+            (f"fraction: {fraction}", 1 + exponent, fraction),
+        ]:
+            assert below[label].get_position()[0] == start + width / 2
+            assert same_color(below[label].get_color(), colours[start])
+
+
+def test_bits_stand_beside_the_number_that_they_hold(figure):
+    (ax,) = figure(BITS).axes
+    texts = [text.get_text() for text in ax.texts]
+    for name, (packed, _, exponent, fraction) in MEMORY.items():
+        bits = int.from_bytes(packed, "big")
+        E, F = bits >> fraction, bits % 2**fraction
+        bias = 2 ** (exponent - 1) - 1
+        held = 2.0 ** (E - bias) * (1 + F / 2**fraction)
+        largest = 2.0**bias * (2 - 2.0**-fraction)
+        assert f"{name} holds {held:.12g}" in texts
+        assert rf"eps $2^{{-{fraction}}}$,  largest {largest:.5g}" in texts
+
+
+# The accumulation figure. NumPy's accumulate adds one by one, each sum rounded to the type.
+
+TERMS = np.arange(1, 10_001)
+
+
+def rounded_to_bfloat16(x: float) -> float:
+    """The float32 nearest to x, rounded to 8 significant bits, to nearest, ties to even.
+
+    For the sum of two bfloat16 numbers that is one rounding: 24 bits >= 2 * 8 + 2.
+    """
+    (bits,) = struct.unpack(">I", struct.pack(">f", x))
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << 16
+    return struct.unpack(">f", struct.pack(">I", bits))[0]
+
+
+BFLOAT16 = rounded_to_bfloat16(NUMBER)
+
+
+def bfloat16_sums() -> np.ndarray:
+    sums, total = [], 0.0
+    for _ in TERMS:
+        total = rounded_to_bfloat16(total + BFLOAT16)
+        sums.append(total)
+    return np.array(sums)
+
+
+def accumulated(dtype: type) -> np.ndarray:
+    values = np.full(len(TERMS), NUMBER, dtype)
+    return np.add.accumulate(values, dtype=dtype).astype(float)
+
+
+SUMS = {  # a float32 accumulator adds the 16-bit values exactly
+    ("bfloat16", "bfloat16"): bfloat16_sums,
+    ("bfloat16", "float32"): lambda: TERMS * BFLOAT16,
+    ("float16", "float16"): lambda: accumulated(np.float16),
+    ("float16", "float32"): lambda: TERMS * float(np.float16(NUMBER)),
+    ("float32", "float32"): lambda: accumulated(np.float32),
+}
+STALLS = {("bfloat16", "bfloat16"): 4, ("float16", "float16"): 32}
+
+
+def curves(ax) -> dict[tuple[str, str], Line2D]:
+    """The line of each pair of types, found by its label: of its colour, in the order drawn."""
+    labels = [text for text in ax.texts if "values,\n" in text.get_text()]
+    lines = [line for line in ax.get_lines() if len(line.get_xdata()) > 1]
+    assert [text.get_color() for text in labels] == [line.get_color() for line in lines]
+    types = [text.get_text().split()[::2] for text in labels]
+    return {tuple(pair): line for pair, line in zip(types, lines, strict=True)}
+
+
+def test_errors_are_those_of_adding_one_by_one(figure):
+    (ax,) = figure(ERRORS).axes
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    found = curves(ax)
+    assert set(found) == set(SUMS)
+    for pair, line in found.items():
+        exact = TERMS * NUMBER
+        np.testing.assert_array_equal(line.get_xdata(), TERMS)
+        # exact, quotient and difference are rounded in float64, near 1: eps each
+        np.testing.assert_allclose(
+            line.get_ydata(),
+            abs(SUMS[pair]() - exact) / exact,
+            rtol=0,
+            atol=3 * np.finfo(float).eps,
+            err_msg=str(pair),
+        )
+
+
+def test_dashed_lines_are_flat_at_the_rounding_of_the_values(figure):
+    (ax,) = figure(ERRORS).axes
+    dashed = {pair for pair, line in curves(ax).items() if line.get_linestyle() == "--"}
+    assert dashed == {("bfloat16", "float32"), ("float16", "float32")}
+    for values, value in [("bfloat16", BFLOAT16), ("float16", float(np.float16(NUMBER)))]:
+        flat = curves(ax)[values, "float32"].get_ydata()
+        assert flat == pytest.approx(abs(value / NUMBER - 1), abs=3 * np.finfo(float).eps)
+
+
+def test_dips_beyond_100_terms_are_changes_of_sign():
+    for pair in [("bfloat16", "bfloat16"), ("float16", "float16"), ("float32", "float32")]:
+        error = SUMS[pair]() / (TERMS * NUMBER) - 1
+        windows = np.lib.stride_tricks.sliding_window_view(error[100:], 41)
+        sizes = abs(windows)
+        dips = (sizes[:, 20] == sizes.min(axis=1)) & (sizes[:, 20] < sizes.max(axis=1) / 2)
+        assert dips.sum() >= 3
+        assert all(window.min() < 0 < window.max() for window in windows[dips])
+
+
+def test_stalls_are_where_half_a_step_exceeds_the_value(figure):
+    drawn_errors = figure(ERRORS)
+    (ax,) = drawn_errors.axes
+    markers = [line for line in ax.get_lines() if len(line.get_xdata()) == 1]
+    for (pair, stall), marker in zip(STALLS.items(), markers, strict=True):
+        sums = SUMS[pair]()
+        eps = {"bfloat16": 2**-7, "float16": 2**-10}[pair[0]]
+        assert stall / 2 * eps / 2 < sums[0] < stall * eps / 2  # powers of 2: at half, it grows
+        last_to_count = np.flatnonzero(np.diff(sums))[-1] + 1
+        assert sums[last_to_count] == stall
+        assert marker.get_xdata()[0] == TERMS[last_to_count]
+        assert marker.get_ydata()[0] == curves(ax)[pair].get_ydata()[last_to_count]
+        assert marker.get_color() == curves(ax)[pair].get_color()
+        assert f"stalls at {stall}" in [text.get_text() for text in ax.texts]
+        assert f"in {pair[0]} at {stall}" in drawn_errors.get_suptitle()
+
+
+def test_labels_stand_in_the_order_of_their_lines(figure):
+    (ax,) = figure(ERRORS).axes
+    heights = [text.get_position()[1] for text in ax.texts if "values,\n" in text.get_text()]
+    ends = [line.get_ydata()[-1] for line in curves(ax).values()]
+    assert np.argsort(heights).tolist() == np.argsort(ends).tolist()
