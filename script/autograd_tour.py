@@ -154,8 +154,7 @@ print("v:", v)
 
 # %% [markdown]
 # ## clone: a copy that stays in the graph
-# Gradients flow through c to the leaf. Its own gradient is dropped on the way, unless
-# `retain_grad()` asks for it.
+# c is no leaf, and gradients flow through it to the leaf w. `retain_grad()` keeps its own, too.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)

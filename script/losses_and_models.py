@@ -230,7 +230,9 @@ ax.axis("off")
 def cells(x: float, rows: int, columns: int, color: str) -> float:
     """Draw rows by columns of cells from x rightwards, centred on the arrow; return their end."""
     edges = x + np.arange(columns + 1), np.arange(rows + 1) - rows / 2
-    ax.pcolormesh(*edges, np.zeros((rows, columns)), cmap=ListedColormap(color), edgecolor="white")
+    ax.pcolormesh(
+        *edges, np.zeros((rows, columns)), cmap=ListedColormap([color]), edgecolor="white"
+    )
     return x + columns
 
 

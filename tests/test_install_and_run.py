@@ -1,4 +1,4 @@
-"""The main job, as README has it: the environment that the installer made draws the first figure."""
+"""The main job, as README has it: what the installer made draws the first figure."""
 
 import os
 import pathlib

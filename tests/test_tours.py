@@ -170,10 +170,21 @@ def small_notebooks(tmp_path_factory) -> dict[str, Tour]:
 
 
 @pytest.fixture(scope="session")
-def background(run_of, small_notebooks, tmp_path_factory):
+def other_kernel(tmp_path_factory) -> str:
+    """A JUPYTER_PATH with another kernel python3, one that cannot start."""
+    path = tmp_path_factory.mktemp("jupyter")
+    spec = path / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["none"], "display_name": "none", "language": "python"}))
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def background(run_of, small_notebooks, other_kernel, tmp_path_factory):
     """The runs in other processes, side by side: by name of the tour, fresh and in a kernel."""
     tours = [*TOURS, *small_notebooks.values()]
-    with ThreadPoolExecutor(2) as pool:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setenv("JUPYTER_PATH", other_kernel)
         kernel = pool.submit(tour.run_in_kernel, tours, tmp_path_factory.mktemp("kernel"))
         fresh = {each.name: pool.submit(run_of, each.path.stem) for each in TOURS}
         yield fresh, kernel
@@ -194,7 +205,7 @@ def fresh(background):
 
 @pytest.fixture
 def notebook(background):
-    """The executed notebook cells of a tour by its name."""
+    """What a notebook of a tour shows under each cell, by the tour's name."""
     return lambda name: background[1].result()[name]
 
 
@@ -285,11 +296,3 @@ def test_spoiled_notebook_is_caught(name, complaint, small_notebooks, notebook):
 
 def test_small_tour_passes_in_a_kernel_of_this_environment(small_notebooks, notebook):
     assert tour.in_kernel(small_notebooks["right"], notebook("right.py")) == []
-
-
-def test_kernels_that_the_user_installed_are_not_taken(tmp_path, monkeypatch):
-    spec = tmp_path / "kernels" / "python3" / "kernel.json"
-    spec.parent.mkdir(parents=True)
-    spec.write_text(json.dumps({"argv": ["other"], "display_name": "other", "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    assert tour.kernel_manager(tmp_path).kernel_spec.argv[0] == sys.executable

@@ -12,9 +12,12 @@ import ast
 import contextlib
 import doctest
 import io
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import traceback
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -23,11 +26,16 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 
 CODE, MARKDOWN = "# %%", "# %% [markdown]"
 EXACT, EXAMPLE = "# Output:", "# Example output:"
+EXECUTE = """
+import sys
+import nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(notebook, allow_errors=True).execute()
+nbformat.write(notebook, sys.argv[1])
+"""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.DONT_ACCEPT_TRUE_FOR_1
 
 
@@ -209,54 +217,68 @@ def in_order(tour: Tour, stdout: str) -> list[str]:
     return differences([line for cell in tour.code for line in cell.expected], stdout)
 
 
-def kernel_manager(folder: Path) -> AsyncKernelManager:
-    """A kernel python3 of this environment, whatever kernels the user has installed."""
-    return AsyncKernelManager(
-        kernel_name="python3",
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-        connection_file=str(folder / "kernel.json"),
-    )
+def notebook_cell(source: str) -> dict:
+    """A code cell as a notebook file holds it, not yet run."""
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": source,
+    }
 
 
-def run_in_kernel(tours: list[Tour], folder: Path) -> dict[str, list]:
-    """Each tour as a notebook: its code cells as a Jupyter kernel ran them, by the tour's name.
+def run_in_kernel(tours: list[Tour], folder: Path) -> dict[str, list[list[dict]]]:
+    """What a notebook shows under each code cell of each tour, by the tour's name.
 
-    One kernel serves all tours and is emptied between them: to start it and to import torch
-    takes longer than all cells. As in a notebook there is no __file__, and the working directory
-    is the notebook's: folder/<name>/script.
+    The kernel is this environment's: Jupyter sees none that the user has installed, and no
+    settings of theirs. One kernel serves all tours and is emptied between them: to start it and
+    to import torch takes longer than all cells. As in a notebook there is no __file__, and the
+    working directory is the notebook's: folder/<name>/script.
     """
-    from nbclient import NotebookClient  # here, for these two take as long to import as torch
-    from nbformat.v4 import new_code_cell, new_notebook
-
-    notebooks = {}
+    cells, starts = [], {}
     for tour in tours:
         place = folder / tour.name / "script"
         place.mkdir(parents=True)
-        # the first line is %reset -f without its garbage collection
-        opening = f"get_ipython().reset(False)\n__import__('os').chdir({str(place)!r})"
-        sources = [opening, *("\n".join(cell.lines) for cell in tour.code)]
-        notebooks[tour.name] = [new_code_cell(source) for source in sources]
-    all_cells = [cell for cells in notebooks.values() for cell in cells]
-    client = NotebookClient(new_notebook(cells=all_cells), allow_errors=True)
-    client.km = kernel_manager(folder)
-    environ = {**os.environ, "IPYTHONDIR": str(folder / "ipython")}  # not the user's own set-up
-    environ.pop("MPLBACKEND", None)  # figures show inline, as they do for a student
-    client.execute(env=environ)
-    return {name: cells[1:] for name, cells in notebooks.items()}
+        # get_ipython().reset(False) is %reset -f, but for one garbage collection
+        empty = f"get_ipython().reset(False)\n__import__('os').chdir({str(place)!r})"
+        cells.append(notebook_cell(empty))
+        starts[tour.name] = len(cells)
+        cells += [notebook_cell("\n".join(cell.lines)) for cell in tour.code]
+    notebook = folder / "tours.ipynb"
+    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    notebook.write_text(json.dumps(content), encoding="utf-8")
+
+    # MPLBACKEND as students have it, unset: figures show inline
+    left_out = ("JUPYTER", "MPLBACKEND")
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        environ[name] = str(folder / name)
+    run = subprocess.run(
+        [sys.executable, "-c", EXECUTE, notebook],
+        env=environ,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert run.returncode == 0, run.stderr
+    outputs = [cell["outputs"] for cell in json.loads(notebook.read_text("utf-8"))["cells"]]
+    return {each.name: outputs[starts[each.name] :][: len(each.code)] for each in tours}
 
 
-def in_kernel(tour: Tour, ran: list) -> list[str]:
+def in_kernel(tour: Tour, outputs: list[list[dict]]) -> list[str]:
     """Hold what a notebook shows under each cell to the cell's comment: text, and pictures."""
     complaints = []
-    for cell, notebook_cell in zip(tour.code, ran, strict=True):
+    for cell, shown in zip(tour.code, outputs, strict=True):
         printed, pictures, found = "", 0, []
-        for output in notebook_cell.outputs:
-            if output.output_type == "stream" and output.name == "stdout":
-                printed += output.text
-            elif output.output_type == "display_data" and "image/png" in output.data:
+        for output in shown:
+            kind = output["output_type"]
+            if kind == "stream" and output["name"] == "stdout":
+                printed += "".join(output["text"])
+            elif kind == "display_data" and "image/png" in output["data"]:
                 pictures += 1
-            elif output.output_type == "error":
-                found.append(f"{output.ename}: {output.evalue}")
+            elif kind == "error":
+                found.append(f"{output['ename']}: {output['evalue']}")
             else:
                 found.append(f"the notebook shows what the script does not print: {output}")
         found += differences(cell.expected, printed)
