@@ -1,0 +1,343 @@
+"""broadcasting.py: three ways agree to the bit, bytes are counted, and a row of v is never copied.
+
+Page faults, the ceiling, verdicts and options are tested here for all benchmarks.
+"""
+
+import inspect
+import math
+from argparse import ArgumentTypeError
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, load_script
+from figure_checks import bad_image, complaints
+from matplotlib.testing.compare import compare_images
+from torch.autograd.profiler import profile
+from torch.overrides import TorchFunctionMode
+from torch.utils.benchmark import Measurement
+from torch.utils.benchmark.utils.common import TaskSpec
+
+bench = load_script("broadcasting")
+
+VARIANTS = ["loop", "repeat", "broadcast", "broadcast, out=B"]
+DIAGRAM, TIMING = "broadcasting_matrix_vector.png", "broadcasting_timing.png"
+FLOAT32 = torch.finfo(torch.float32).eps
+
+
+def measurement(*times: float) -> Measurement:
+    return Measurement(1, list(times), TaskSpec("run()", "pass"))
+
+
+def operands(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, d, generator=generator), torch.randn(d, generator=generator)
+
+
+def calls(A: torch.Tensor, v: torch.Tensor) -> dict:
+    """The variants as main() runs them."""
+    B = torch.zeros_like(A)
+    return {
+        "loop": lambda: bench.by_loop(A, v),
+        "repeat": lambda: bench.by_repeat(A, v),
+        "broadcast": lambda: bench.by_broadcasting(A, v),
+        "broadcast, out=B": lambda: torch.mul(A, v, out=B),
+    }
+
+
+def table(stdout: str) -> tuple[str, list[dict]]:
+    """The header of the printed table and its rows, cell by cell."""
+    lines = stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if "median" in line)
+    names = ["size", "variant", "median", "IQR", "moves", "rate", "share", "error", "faults"]
+    rows = lines[start + 1 : lines.index("", start)]
+    return lines[start], [
+        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
+    ]
+
+
+SHAPES = [(4, 3), (1, 1), (1, 9), (9, 1), (33, 70)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_variants_agree_to_the_bit(shape):
+    A, v = operands(*shape)
+    results = [run() for run in calls(A, v).values()]
+    assert results[0].shape == shape
+    assert all(torch.equal(results[0], other) for other in results[1:])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_error_is_that_of_one_rounding(shape):
+    A, v = operands(*shape)
+    exact = A.double() * v.double()
+    assert bench.max_relative_error(A * v, exact) <= FLOAT32 / 2
+
+
+def test_error_sees_one_wrong_element():
+    A, v = operands(5, 7)
+    B = A * v
+    B[3, 2] *= 1 + 2**-10
+    error = bench.max_relative_error(B, A.double() * v.double())
+    assert error == pytest.approx(2**-10, abs=FLOAT32)
+
+
+class ByteCounter(TorchFunctionMode):
+    """Adds up the bytes that each operation reads and writes, seen from outside."""
+
+    moved = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.__name__ in ("mul", "repeat"):
+            self.moved += result.nbytes + sum(x.nbytes for x in args if torch.is_tensor(x))
+        elif func.__name__ == "__setitem__":  # B[i] = row
+            self.moved += 2 * args[2].nbytes
+        else:  # these move nothing
+            assert func.__name__ in ("__getitem__", "__len__", "empty_like"), func
+        return result
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("shape", [(4, 3), (2, 50)])
+def test_bytes_are_those_that_the_operations_touch(variant, shape):
+    run = calls(*operands(*shape))[variant]
+    with ByteCounter() as counter:
+        run()
+    assert counter.moved == bench.bytes_moved(*shape)[variant]
+
+
+def test_expand_allocates_nothing_and_repeat_every_row():
+    _, v = operands(4, 1000)
+    assert v.expand(4, 1000).stride() == (0, 1)
+    assert bench.allocated_bytes(v.expand(4, 1000), v) == 0
+    assert bench.allocated_bytes(v.repeat(4, 1), v) == 4 * 1000 * 4
+
+
+def test_profiler_sees_the_same_allocations():
+    A, v = operands(100, 1000)
+    seen = {}
+    for name in ("repeat", "broadcast", "broadcast, out=B"):
+        run = calls(A, v)[name]
+        with profile(use_kineto=False, profile_memory=True) as prof:
+            run()
+        seen[name] = sum(max(event.self_cpu_memory_usage, 0) for event in prof.function_events)
+    assert seen["broadcast, out=B"] == 0
+    assert seen["broadcast"] == A.nbytes
+    repeated = bench.allocated_bytes(v.repeat(100, 1), v)
+    assert seen["repeat"] - seen["broadcast"] == pytest.approx(repeated, abs=1000)  # small change
+
+
+def test_prints_the_documented_lines(run_of):
+    lines = run_of("broadcasting").stdout.splitlines()
+    assert "A.shape: torch.Size([4, 3])" in lines
+    assert "B.shape: torch.Size([4, 3])" in lines
+    assert "loop and repeat equal B? True" in lines
+
+
+def test_prints_strides_and_allocation_of_the_largest_case(run_of):
+    stdout = run_of("broadcasting").stdout
+    assert "v.expand(30, 50): strides (0, 1), allocates 0 bytes" in stdout
+    assert "v.repeat(30, 1): strides (50, 1), allocates 6,000 bytes" in stdout
+
+
+def test_table_has_a_row_for_each_size_and_variant(run_of):
+    header, rows = table(run_of("broadcasting").stdout)
+    assert header == bench.HEADER
+    found = [(row["size"], row["variant"]) for row in rows]
+    assert found == [(size, name) for size in ("3 x 50", "30 x 50") for name in VARIANTS]
+
+
+def test_table_adds_up(run_of):
+    stdout = run_of("broadcasting").stdout
+    ceiling = float(stdout.split("moves ")[1].split(" GB/s")[0])
+    for row in table(stdout)[1]:
+        n, d = map(int, row["size"].split(" x "))
+        moved, rate = float(row["moves"]), float(row["rate"])
+        assert moved * 1e6 == pytest.approx(bench.bytes_moved(n, d)[row["variant"]], rel=1e-3)
+        # three digits of the rate are printed, four of the others, the ceiling to 0.1 GB/s
+        assert rate == pytest.approx(moved / float(row["median"]), rel=0.01)
+        share = 100 * rate / ceiling
+        assert float(row["share"].rstrip("%")) == pytest.approx(share, rel=0.02, abs=1)
+        assert float(row["error"]) <= 6e-8  # eps/2, as printed to one digit
+
+
+def test_prediction_is_the_ratio_of_bytes(run_of):
+    stdout = run_of("broadcasting").stdout
+    moved = bench.bytes_moved(30, 50)
+    for name in ("loop", "repeat"):
+        ratio = moved[name] / moved["broadcast"]
+        assert f"predicted: {name} takes {ratio:.2g} times as long as broadcast" in stdout
+
+
+def test_ends_with_claims_and_figures(run_of):
+    *_, loop, repeat, diagram, timing = run_of("broadcasting").stdout.splitlines()
+    assert loop.startswith('claim: "broadcasting is faster than a loop over rows": ')
+    assert repeat.startswith('claim: "broadcasting is faster than repeating v": ')
+    assert (diagram, timing) == (f"figure: figures/{DIAGRAM}", f"figure: figures/{TIMING}")
+
+
+def test_leaves_exactly_its_figures(run_of):
+    figures = run_of("broadcasting").figures
+    assert set(figures) == {DIAGRAM, TIMING}
+    assert [bad_image(path) for path in figures.values()] == [[], []]
+
+
+def test_draws_the_committed_diagram(run_of):
+    fresh = run_of("broadcasting").figures[DIAGRAM]
+    assert compare_images(ROOT / "figures" / DIAGRAM, fresh, tol=1) is None
+
+
+def lecture_case() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.arange(1.0, 13.0).reshape(4, 3), torch.tensor([1.0, 10.0, 100.0])
+
+
+def test_diagram_fills_just_the_cells_that_lie_in_memory(drawn, tmp_path):
+    A, v = lecture_case()
+    bench.draw_replication(A, v, tmp_path / DIAGRAM)
+    ax = drawn[DIAGRAM].axes[0]
+    filled = sum(box.get_facecolor()[3] > 0 for box in ax.patches)
+    # A, B and the one row of v; below them what expand and what repeat keep in memory
+    assert filled == 4 * 3 + 4 * 3 + 3 + v.expand(4, 3).untyped_storage().nbytes() // 4 + 12
+    assert len(ax.patches) - filled == 3 * 3  # the rows that are not there
+    numbers = [float(text.get_text()) for text in ax.texts if text.get_text().isdigit()]
+    B = (A * v).flatten().tolist()
+    assert numbers == A.flatten().tolist() + v.tolist() * 4 + B + v.tolist() * 5
+    assert complaints(drawn[DIAGRAM]) == []
+
+
+def test_diagram_is_to_scale(drawn, tmp_path):
+    bench.draw_replication(*lecture_case(), tmp_path / DIAGRAM)
+    ax = drawn[DIAGRAM].axes[0]
+    assert ax.get_aspect() == 1
+    sides = [(round(b.get_width(), 6), round(b.get_height(), 6)) for b in ax.patches]
+    assert all(width == height for width, height in sides)
+    assert len({side for side, box in zip(sides, ax.patches) if box.get_linestyle() == "-"}) == 2
+
+
+def test_timing_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
+    results, bandwidth = {}, 10e9
+    for n in (10, 1000):
+        times = {"loop": 8e-6, "repeat": 3e-6, "broadcast": 1e-6, "broadcast, out=B": 5e-7}
+        results[n, 100] = {
+            name: measurement(*(n * t * k for k in (1, 1.1, 1.2, 1.3, 2)))
+            for name, t in times.items()
+        }
+    bench.draw_timing(results, bandwidth, tmp_path / TIMING)
+    figure = drawn[TIMING]
+    ax = figure.axes[0]
+    for container, name in zip(ax.containers, VARIANTS):
+        data, _, bars = container.lines
+        expected = [
+            np.percentile(by_name[name].times, [25, 50, 75]) / (n * d) * 1e9
+            for (n, d), by_name in results.items()
+        ]
+        assert container.get_label() == name
+        assert data.get_xdata() == pytest.approx([1000, 100_000])
+        assert data.get_ydata() == pytest.approx([middle for _, middle, _ in expected])
+        ends = [segment[:, 1] for segment in bars[0].get_segments()]
+        assert np.array(ends) == pytest.approx(np.array(expected)[:, [0, 2]])
+    ceiling = ax.get_lines()[-1]
+    bytes_per_element = [bench.bytes_moved(n, 100)["broadcast"] / (n * 100) for n in (10, 1000)]
+    assert ceiling.get_ydata() == pytest.approx(np.array(bytes_per_element) / bandwidth * 1e9)
+    assert "1000 x 100: a loop takes 8 times, a repeat 3 times" in ax.get_title()
+    assert complaints(figure) == []
+
+
+def test_main_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "FIGURES", tmp_path)
+    monkeypatch.setattr(bench, "copy_bandwidth", lambda *_: 1e10)
+    bench.main(["--rows", "20", "2", "--columns", "30", "--seconds", "0.001"])
+    rows = table(capsys.readouterr().out)[1]
+    for container, variant in zip(drawn[TIMING].axes[0].containers, VARIANTS):
+        printed = [float(row["median"]) * 1e6 for row in rows if row["variant"] == variant]
+        assert container.lines[0].get_xdata() == pytest.approx([60, 600])
+        drawn_times = container.lines[0].get_ydata() * [60, 600]
+        assert drawn_times == pytest.approx(printed, rel=1e-3)  # four digits are printed
+    assert complaints(drawn[TIMING]) == []
+
+
+# What this benchmark shares with others. test_memory_layout.py tests the measuring itself.
+
+
+@pytest.mark.parametrize(
+    ("name", "functions"),
+    [
+        ("memory_layout", "measure quartiles verdict device"),
+        ("inplace", "measure quartiles copy_bandwidth verdict device page_faults print_row"),
+        ("inplace", "reuse_freed_memory positive_int positive_float"),
+        ("vectorization", "measure quartiles copy_bandwidth device positive_int positive_float"),
+    ],
+)
+def test_benchmarks_share_their_helpers_word_for_word(name, functions):
+    other = load_script(name)
+    for function in functions.split():
+        ours, theirs = getattr(bench, function), getattr(other, function)
+        assert inspect.getsource(ours) == inspect.getsource(theirs), function
+
+
+def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch):
+    monkeypatch.setattr(bench, "measure", lambda variants, *_: {"copy": measurement(2.0)})
+    assert bench.copy_bandwidth(torch.device("cpu"), 0.1, 1) == 2 * 128 * 2**20 / 2.0
+
+
+def test_page_faults_are_those_of_one_call(monkeypatch):
+    usage = SimpleNamespace(ru_minflt=100)
+
+    def run():
+        usage.ru_minflt += 7
+
+    fake = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _: SimpleNamespace(**vars(usage)))
+    monkeypatch.setattr(bench, "resource", fake)
+    assert bench.page_faults(run) == 7
+
+
+def test_page_faults_are_unknown_where_the_system_does_not_tell(monkeypatch):
+    monkeypatch.setattr(bench, "resource", None)
+    assert math.isnan(bench.page_faults(lambda: None))
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "line"),
+    [
+        ((4, 5, 6, 7, 8), (1, 2, 3, 4, 5), "held here, 2x (1.25-3.5)"),
+        ((1, 2, 3, 4, 5), (4, 5, 6, 7, 8), "did not hold here, 0.5x (0.286-0.8)"),
+        ((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), "did not hold here, 1.25x (0.8-2)"),  # spreads overlap
+    ],
+)
+def test_verdict(slow, fast, line):
+    assert (
+        bench.verdict("a claim", measurement(*slow), measurement(*fast))
+        == f'claim: "a claim": {line}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--rows", "10", "0"], "--rows: must be a positive whole number, got 0"),
+        (["--rows", "-3"], "--rows: must be a positive whole number, got -3"),
+        (["--columns", "1.5"], "--columns: must be a positive whole number, got 1.5"),
+        (["--threads", "none"], "--threads: must be a positive whole number, got none"),
+        (["--seconds", "0"], "--seconds: must be a positive number, got 0"),
+        (["--seconds=-1"], "--seconds: must be a positive number, got -1"),
+        (["--seconds", "nan"], "--seconds: must be a positive number, got nan"),
+        (["--seconds", "inf"], "--seconds: must be a positive number, got inf"),
+        (["--seconds", "soon"], "--seconds: must be a positive number, got soon"),
+        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
+    ],
+)
+def test_bad_option_ends_in_one_line(options, complaint, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        bench.main(options)
+    assert exit_.value.code == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_device_that_is_absent_names_those_present(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert bench.device("cuda") == torch.device("cuda")
+    with pytest.raises(ArgumentTypeError, match="mps is not here; this machine has cpu, cuda$"):
+        bench.device("mps")

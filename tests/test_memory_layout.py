@@ -1,0 +1,337 @@
+"""memory_layout.py: every sum is the same sum, and bytes are those of the lines that hold it."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_script
+from figure_checks import bad_image, complaints
+from torch.utils.benchmark import Measurement
+from torch.utils.benchmark.utils.common import TaskSpec
+
+bench = load_script("memory_layout")
+
+WHOLE = ["A.sum(dim=1)", "A.sum(dim=0)", "F.sum(dim=0)", "F.sum(dim=1)"]
+SLICE = ["A[i].sum()", "F[i].sum()"]
+FIGURE = "memory_layout_efficiency.png"
+U = torch.finfo(torch.float32).eps / 2
+
+
+def measurement(*times: float) -> Measurement:
+    return Measurement(1, list(times), TaskSpec("run()", "pass"))
+
+
+def numbers(n: int, m: int) -> torch.Tensor:
+    return torch.rand(n, m, generator=torch.Generator().manual_seed(0))
+
+
+def table(stdout: str) -> tuple[str, list[dict]]:
+    """The header of the printed table and its rows, cell by cell."""
+    lines = stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if "median" in line)
+    names = ["size", "variant", "median", "IQR", "moves", "rate", "share", "error"]
+    rows = lines[start + 1 : lines.index("", start)]
+    return lines[start], [
+        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
+    ]
+
+
+def test_column_major_holds_the_same_numbers_column_by_column():
+    A = numbers(5, 7)
+    F = bench.column_major(A)
+    assert torch.equal(A, F)
+    assert (A.stride(), F.stride()) == ((7, 1), (1, 5))
+    memory = torch.empty(0).set_(F.untyped_storage())
+    assert memory.tolist() == [A[i, j].item() for j in range(7) for i in range(5)]
+
+
+def test_padded_leaves_a_gap_after_each_column():
+    A = numbers(5, 7)
+    P = bench.padded(bench.column_major(A), unused=3)
+    assert torch.equal(A, P)
+    assert P.stride() == (1, 8)
+
+
+def test_next_row_sum_takes_every_row_in_turn_and_starts_again():
+    A = torch.arange(12.0).reshape(4, 3)
+    for tensor in (A, bench.column_major(A)):
+        run = bench.next_row_sum(tensor)
+        assert [run().item() for _ in range(6)] == [3.0, 12.0, 21.0, 30.0, 3.0, 12.0]
+
+
+@pytest.mark.parametrize(("line", "itemsize"), [(32, 4), (64, 4), (64, 8), (128, 4)])
+@pytest.mark.parametrize("stride", [1, 2, 3, 7, 16, 17, 512, 528])
+def test_line_bytes_are_those_of_the_lines_touched(stride, line, itemsize):
+    for count in (1, 2, 16, 17, 100):
+        starts = [k * stride * itemsize for k in range(count)]
+        touched = {byte // line for start in starts for byte in range(start, start + itemsize)}
+        assert bench.line_bytes(count, stride, line, itemsize) == line * len(touched)
+
+
+@pytest.mark.parametrize("shape", [(512, 2048), (3, 50)])
+def test_whole_sums_move_the_tensor_and_its_sums_once(shape):
+    A = numbers(*shape)
+    F = bench.column_major(A)
+    moved = bench.bytes_moved(*shape, line=64)
+    for tensor, name in [(A, "A"), (F, "F")]:
+        for dim in (0, 1):
+            both = tensor.nbytes + tensor.sum(dim=dim).nbytes
+            assert moved[f"{name}.sum(dim={dim})"] == both
+
+
+def test_a_strided_row_moves_sixteen_times_the_bytes_of_a_contiguous_one():
+    moved = bench.bytes_moved(512, 32768, line=64)
+    contiguous, strided = (moved[variant] - 4 for variant in SLICE)  # less the sum itself
+    assert contiguous == numbers(1, 32768).nbytes
+    assert strided == 16 * contiguous
+
+
+@pytest.mark.parametrize("shape", [(512, 300), (3, 5000), (1, 1)])
+def test_all_sums_are_within_the_error_allowed(shape):
+    A = numbers(*shape)
+    F = bench.column_major(A)
+    P = bench.padded(F)
+    for dim, terms in [(1, shape[1]), (0, shape[0])]:
+        exact = A.double().sum(dim=dim)
+        for tensor in (A, F, P):
+            error = bench.max_relative_error(tensor.sum(dim=dim), exact)
+            assert error <= bench.allowed_error(terms)
+    one_by_one = torch.stack([row.sum() for row in F])
+    assert bench.max_relative_error(one_by_one, A.double().sum(dim=1)) <= bench.allowed_error(
+        shape[1]
+    )
+
+
+def test_product_with_ones_makes_the_same_column_sums():
+    A = numbers(512, 300)
+    error = bench.max_relative_error(torch.ones(512) @ A, A.double().sum(dim=0))
+    assert error <= bench.allowed_error(512)
+
+
+@pytest.mark.parametrize("terms", [1, 2, 512, 32768])
+def test_error_allowed_covers_the_worst_rounding_of_every_addition(terms):
+    worst = (1 + U) ** (terms - 1) - 1
+    assert worst <= bench.allowed_error(terms) <= worst + (terms * U) ** 2
+
+
+def test_error_sees_one_wrong_sum():
+    A = numbers(6, 40)
+    sums = A.sum(dim=1)
+    sums[4] *= 1 + 2**-8
+    error = bench.max_relative_error(sums, A.double().sum(dim=1))
+    assert error == pytest.approx(2**-8, abs=bench.allowed_error(41))
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "where", "size"),
+    [
+        ("linux", "x86_64", "cpu", 64),
+        ("linux", "x86_64", "cuda", 32),
+        ("darwin", "arm64", "cpu", 128),
+        ("darwin", "arm64", "mps", 128),
+        ("win32", "AMD64", "cpu", 64),
+    ],
+)
+def test_line_size(monkeypatch, system, machine, where, size):
+    monkeypatch.setattr(bench.sys, "platform", system)
+    monkeypatch.setattr(bench.platform, "machine", lambda: machine)
+    assert bench.line_size(torch.device(where)) == size
+
+
+def test_table_has_a_row_for_each_size_and_variant(run_of):
+    header, rows = table(run_of("memory_layout").stdout)
+    assert header == bench.HEADER
+    found = [(row["size"], row["variant"]) for row in rows]
+    assert found == [(size, v) for size in ("512 x 16", "512 x 40") for v in WHOLE + SLICE]
+
+
+def test_table_adds_up(run_of):
+    stdout = run_of("memory_layout").stdout
+    ceiling = float(stdout.split("moves ")[1].split(" GB/s")[0])
+    line = bench.line_size(torch.device("cpu"))
+    for row in table(stdout)[1]:
+        m = int(row["size"].split(" x ")[1])
+        moved, rate = float(row["moves"]), float(row["rate"])
+        assert moved * 1e6 == pytest.approx(
+            bench.bytes_moved(512, m, line)[row["variant"]], rel=1e-3
+        )
+        # three digits of the rate are printed, four of the others
+        assert rate == pytest.approx(moved / float(row["median"]), rel=0.01)
+        assert float(row["share"].rstrip("%")) == pytest.approx(
+            100 * rate / ceiling, rel=0.02, abs=1
+        )
+        terms = m if row["variant"] in ("A.sum(dim=1)", "F.sum(dim=1)", *SLICE) else 512
+        assert float(row["error"]) <= bench.allowed_error(terms) * 1.5  # printed to one digit
+
+
+def test_predictions_are_the_ratios_of_bytes(run_of):
+    stdout = run_of("memory_layout").stdout
+    moved = bench.bytes_moved(512, 40, bench.line_size(torch.device("cpu")))
+    for slow, fast in [("A.sum(dim=0)", "A.sum(dim=1)"), ("F[i].sum()", "A[i].sum()")]:
+        ratio = moved[slow] / moved[fast]
+        assert f"predicted: {slow} takes {ratio:.2g} times as long as {fast} (bytes" in stdout
+
+
+def test_says_why_prediction_and_measurement_differ(run_of):
+    whys = [line for line in run_of("memory_layout").stdout.splitlines() if line[:4] == "why:"]
+    assert len(whys) == 5
+    assert all(any(c.isdigit() for c in why.split(",")[-1]) for why in whys)
+
+
+def test_ends_with_claims_and_figure(run_of):
+    *_, whole, slices, figure = run_of("memory_layout").stdout.splitlines()
+    assert whole.startswith('claim: "summing along contiguous rows is faster than down strided')
+    assert slices.startswith('claim: "a contiguous row is summed faster than a strided one": ')
+    assert figure == f"figure: figures/{FIGURE}"
+
+
+def test_leaves_exactly_its_figure(run_of):
+    figures = run_of("memory_layout").figures
+    assert set(figures) == {FIGURE}
+    assert bad_image(figures[FIGURE]) == []
+
+
+@pytest.fixture(scope="module")
+def figure(tmp_path_factory):
+    """The figure of times that are known, and these times."""
+    nanoseconds = {"A.sum(dim=1)": 0.1, "A.sum(dim=0)": 0.3, "F.sum(dim=0)": 0.11}
+    nanoseconds |= {"F.sum(dim=1)": 0.35, "A[i].sum()": 0.2, "F[i].sum()": 5}
+    results = {
+        m: {
+            variant: measurement(
+                *((512 if variant in WHOLE else 1) * m * ns * 1e-9 * k for k in (1, 1.1, 1.3, 2))
+            )
+            for variant, ns in nanoseconds.items()
+        }
+        for m in (512, 32768)
+    }
+    outpath = tmp_path_factory.mktemp("figure") / "new folder" / FIGURE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.plt, "close", lambda fig: None)
+        bench.draw(results, 20e9, 64, 2e-6, outpath)
+    yield bench.plt.gcf(), nanoseconds
+    bench.plt.close("all")
+
+
+def test_figure_shows_medians_and_quartiles_per_number(figure):
+    fig, nanoseconds = figure
+    for ax, variants in zip(fig.axes, [WHOLE, SLICE], strict=True):
+        for container, variant in zip(ax.containers, variants, strict=True):
+            data, _, bars = container.lines
+            low, middle, high = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75]) * nanoseconds[variant]
+            assert container.get_label().startswith(variant + ", step ")
+            assert data.get_xdata() == pytest.approx([512, 32768])
+            assert data.get_ydata() == pytest.approx([middle, middle])
+            ends = [segment[:, 1] for segment in bars[0].get_segments()]
+            assert np.array(ends) == pytest.approx(np.array([[low, high]] * 2))
+
+
+def test_figure_shows_what_a_copy_would_take(figure):
+    for ax in figure[0].axes:
+        floors = sorted(
+            line.get_ydata()[0]
+            for line in ax.get_lines()
+            if len(line.get_xdata()) == 2 and line.get_color() == "0.6"
+        )
+        assert floors == pytest.approx([4 / 20e9 * 1e9, 64 / 20e9 * 1e9])
+
+
+def test_figure_shows_the_cost_of_a_call_for_each_number_of_a_row(figure):
+    ax = figure[0].axes[1]
+    call = next(line for line in ax.get_lines() if line.get_label() == "a call alone")
+    assert call.get_ydata() == pytest.approx([2e-6 / 512 * 1e9, 2e-6 / 32768 * 1e9])
+
+
+def test_figure_says_what_was_found(figure):
+    fig, _ = figure
+    title = fig.get_suptitle()
+    assert "512 x 32768, row-major: column sums take 3 times as long as row sums" in title
+    assert "a strided row takes 25 times as long as a contiguous one" in title
+    assert complaints(fig) == []
+
+
+def test_main_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(bench, "FIGURES", tmp_path)
+    monkeypatch.setattr(bench, "copy_bandwidth", lambda *_: 20e9)
+    bench.main(["--m", "64", "16", "--seconds", "0.001"])
+    rows = table(capsys.readouterr().out)[1]
+    for ax, variants, count in zip(drawn[FIGURE].axes, [WHOLE, SLICE], [512, 1]):
+        for container, variant in zip(ax.containers, variants):
+            printed = [
+                float(row["median"]) * 1e6 / count / int(row["size"].split(" x ")[1])
+                for row in rows
+                if row["variant"] == variant
+            ]
+            assert container.lines[0].get_xdata() == pytest.approx([16, 64])
+            assert container.lines[0].get_ydata() == pytest.approx(printed, rel=1e-3)
+    assert complaints(drawn[FIGURE]) == []
+
+
+def test_variants_take_turns():
+    order = []
+    bench.measure({name: lambda name=name: order.append(name) for name in "ab"}, 1e-4, threads=1)
+    turns = [name for i, name in enumerate(order) if i == 0 or name != order[i - 1]]
+    assert turns == ["a", "b"] * (1 + bench.ROUNDS)  # once to see how long a call takes
+
+
+def test_measurement_holds_the_times_of_all_rounds():
+    m = bench.measure({"a": lambda: None}, 1e-4, threads=1)["a"]
+    assert len(m.times) == bench.ROUNDS
+    assert m.median == pytest.approx(np.median(m.times))
+
+
+def test_measures_with_the_threads_asked_for():
+    seen = set()
+    bench.measure({"a": lambda: seen.add(torch.get_num_threads())}, 1e-4, threads=3)
+    assert seen == {3}
+
+
+def test_a_round_takes_its_part_of_the_seconds(monkeypatch):
+    calls = []
+
+    class Clock(bench.Timer):  # on which a call takes a millisecond
+        def timeit(self, number):
+            calls.append(number)
+            return Measurement(number, [number * 1e-3], self._task_spec)
+
+    monkeypatch.setattr(bench, "Timer", Clock)
+    assert bench.measure({"a": lambda: None}, 0.1, threads=1)["a"].median == pytest.approx(1e-3)
+    assert calls == [1] + [math.floor(0.1 / bench.ROUNDS / 1e-3)] * bench.ROUNDS
+
+
+@pytest.mark.parametrize("name", ["matmul_order", "devices"])
+def test_benchmarks_share_their_helpers_word_for_word(name):
+    other = load_script(name)
+    for function in "measure quartiles verdict device positive_int positive_float".split():
+        ours, theirs = getattr(bench, function), getattr(other, function)
+        assert inspect.getsource(ours) == inspect.getsource(theirs), function
+
+
+def test_reference_is_computed_in_float64(monkeypatch):
+    seen = set()
+    monkeypatch.setattr(bench, "draw", lambda *_: None)
+    monkeypatch.setattr(bench, "max_relative_error", lambda _, exact: seen.add(exact.dtype) or 0.0)
+    monkeypatch.setattr(bench, "copy_bandwidth", lambda *_: 20e9)
+    bench.main(["--m", "16", "--seconds", "0.001"])
+    assert seen == {torch.float64}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--m", "10", "0"], "--m: must be a positive whole number, got 0"),
+        (["--m", "1.5"], "--m: must be a positive whole number, got 1.5"),
+        (["--threads", "0"], "--threads: must be a positive whole number, got 0"),
+        (["--seconds", "0"], "--seconds: must be a positive number, got 0"),
+        (["--seconds=-1"], "--seconds: must be a positive number, got -1"),
+        (["--seconds", "nan"], "--seconds: must be a positive number, got nan"),
+        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
+    ],
+)
+def test_bad_option_ends_in_one_line(options, complaint, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        bench.main(options)
+    assert exit_.value.code == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,262 @@
+"""vectorization.py: three sums of squares, each as accurate as its order of adding allows."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from conftest import load_script
+from figure_checks import bad_image, complaints
+from torch.overrides import TorchFunctionMode
+from torch.utils.benchmark import Measurement
+from torch.utils.benchmark.utils.common import TaskSpec
+
+bench = load_script("vectorization")
+
+VARIANTS = ["loop", "sum(w * w)", "dot(w, w)"]
+FIGURE = "vectorization_timing.png"
+U = torch.finfo(torch.float32).eps / 2
+
+
+def measurement(*times: float) -> Measurement:
+    return Measurement(1, list(times), TaskSpec("run()", "pass"))
+
+
+def numbers(n: int) -> torch.Tensor:
+    return torch.randn(n, generator=torch.Generator().manual_seed(0))
+
+
+def table(stdout: str) -> tuple[str, list[dict]]:
+    """The header of the printed table and its rows, cell by cell."""
+    lines = stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if "median" in line)
+    names = ["size", "variant", "median", "IQR", "moves", "rate", "share", "error"]
+    rows = lines[start + 1 : lines.index("", start)]
+    return lines[start], [
+        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
+    ]
+
+
+@pytest.mark.parametrize("n", [1, 3, 1000])
+def test_variants_agree_within_the_error_allowed(n):
+    w = numbers(n)
+    exact = sum(Fraction(x) ** 2 for x in w.tolist())
+    assert bench.sum_of_squares(w).shape == bench.sum_of_squares_fused(w).shape == ()
+    for total in (bench.sum_of_squares(w), bench.sum_of_squares_fused(w)):
+        assert abs(Fraction(total.item()) - exact) <= bench.allowed_error(n) * exact
+    # the loop squares and adds in float64: n roundings of eps/2 = 2^-53
+    assert abs(Fraction(bench.sum_of_squares_loop(w)) - exact) <= n * 2**-53 * exact
+
+
+def test_sum_of_the_lecture():
+    torch.manual_seed(0)
+    w = torch.randn(5_000_000)
+    exact = w.double().square().sum().item()
+    assert f"{exact:.2f}" == "4997394.78"
+    # sums of sums: log2(n) roundings deep (Higham, Accuracy and Stability, 4.2)
+    deep = math.log2(len(w)) * U
+    assert bench.relative_error(bench.sum_of_squares(w).item(), exact) <= deep
+    fused = bench.sum_of_squares_fused(w).item()
+    assert bench.relative_error(fused, exact) <= bench.allowed_error(len(w))
+
+
+def test_error_allowed_covers_the_worst_running_sum():
+    """Each small square is rounded away when it is added to a large one."""
+    n = 2**13
+    w = torch.full((n,), 2**-12 * 0.999)  # squares just below half a unit in the last place of 1
+    w[0] = 1.0
+    running = torch.tensor(0.0)
+    for square in w * w:
+        running += square
+    assert running == 1.0
+    exact = w.double().square().sum().item()
+    error = bench.relative_error(running.item(), exact)
+    assert 0.99 * bench.allowed_error(n) < error <= bench.allowed_error(n)
+
+
+def test_relative_error():
+    assert bench.relative_error(9.0, 8.0) == bench.relative_error(7.0, 8.0) == 0.125
+
+
+def test_loop_goes_on_from_a_part_as_if_it_had_never_stopped():
+    w = numbers(1000)
+    half = bench.sum_of_squares_loop(w[:400])
+    assert bench.sum_of_squares_loop(w, 400, half) == bench.sum_of_squares_loop(w)
+
+
+def test_loop_shows_its_progress(capsys):
+    w = torch.ones(1).expand(1_000_001)
+    bench.sum_of_squares_loop(w, 499_998)
+    assert capsys.readouterr().err.splitlines() == [
+        "loop: 500,000 of 1,000,001 numbers",
+        "loop: 1,000,000 of 1,000,001 numbers",
+    ]
+
+
+class ByteCounter(TorchFunctionMode):
+    """Adds up the bytes that each operation reads and writes, seen from outside."""
+
+    moved = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.__name__ in ("mul", "sum", "dot", "item"):
+            operands = {x.data_ptr(): x.nbytes for x in args}  # w * w reads w once
+            self.moved += sum(operands.values())
+            self.moved += result.nbytes if torch.is_tensor(result) else 0
+        else:  # these move nothing
+            assert func.__name__ in ("__getitem__", "__len__"), func
+        return result
+
+
+@pytest.mark.parametrize("n", [1, 500])
+def test_bytes_are_those_that_the_operations_touch(n):
+    w = numbers(n)
+    calls = [bench.sum_of_squares_loop, bench.sum_of_squares, bench.sum_of_squares_fused]
+    for variant, call in zip(VARIANTS, calls, strict=True):
+        with ByteCounter() as counter:
+            call(w)
+        assert bench.bytes_moved(n)[variant] == counter.moved, variant
+
+
+def test_loop_is_measured_once(run_of):
+    m = bench.measured_once(2.5)
+    assert (m.median, len(m.times)) == (2.5, 1)
+    rows = table(run_of("vectorization").stdout)[1]
+    assert all((row["IQR"] == "once") == (row["variant"] == "loop") for row in rows)
+
+
+def test_table_has_a_row_for_each_size_and_variant_and_the_loop_up_to_its_limit(run_of):
+    header, rows = table(run_of("vectorization").stdout)
+    assert header == bench.HEADER
+    found = [(row["size"], row["variant"]) for row in rows]
+    everything = [(size, name) for size in ("100", "1,000", "3,000") for name in VARIANTS]
+    assert found == [pair for pair in everything if pair != ("3,000", "loop")]
+
+
+def test_table_adds_up(run_of):
+    stdout = run_of("vectorization").stdout
+    ceiling = float(stdout.split("moves ")[1].split(" GB/s")[0])
+    for row in table(stdout)[1]:
+        n, moved, rate = int(row["size"].replace(",", "")), float(row["moves"]), float(row["rate"])
+        assert moved * 1e6 == pytest.approx(bench.bytes_moved(n)[row["variant"]], rel=1e-3)
+        # three digits of the rate are printed, four of the others, the ceiling to 0.1 GB/s
+        assert rate == pytest.approx(moved / float(row["median"]), rel=0.01)
+        share = 100 * rate / ceiling
+        assert float(row["share"].rstrip("%")) == pytest.approx(share, rel=0.02, abs=1)
+        allowed = n * 2**-53 if row["variant"] == "loop" else bench.allowed_error(n)
+        assert float(row["error"]) <= 1.5 * allowed  # printed to one digit: 1.4 as 1
+
+
+def test_loop_times_add_up_over_the_sizes(run_of):
+    rows = table(run_of("vectorization").stdout)[1]
+    first, second = (float(row["median"]) for row in rows if row["variant"] == "loop")
+    assert first < second  # the second includes the first
+
+
+def test_prints_the_values_of_the_largest_size(run_of):
+    torch.manual_seed(0)
+    exact = torch.randn(3000).double().square().sum().item()
+    after = run_of("vectorization").stdout.split("At n = 3,000:\n")[1].splitlines()
+    assert after[0] == f"float64: {exact:.2f}"
+    names = ["sum(w * w)", "dot(w, w)", "dot of pieces of 4096, summed"]
+    for line, name in zip(after[1:], names):
+        label, value, error = line.replace(", error ", ": ").rsplit(": ", 2)
+        assert label == name
+        # printed to two places
+        assert abs(float(value) - exact) <= bench.allowed_error(3000) * exact + 0.01
+        assert float(error) <= 1.5 * bench.allowed_error(3000)
+
+
+def test_predictions_are_the_ratios_of_bytes(run_of):
+    stdout = run_of("vectorization").stdout
+    for slow, n in [("loop", 1000), ("sum(w * w)", 3000)]:
+        moved = bench.bytes_moved(n)
+        ratio = moved[slow] / moved["dot(w, w)"]
+        expected = f"predicted: {slow} takes {ratio:.2g} times as long as dot(w, w) (bytes moved);"
+        assert f"{expected} measured at n = {n:,}: " in stdout
+    assert "why: Python takes " in stdout
+    assert "why: dot(w, w) takes " in stdout
+
+
+def test_ends_with_claims_and_figure(run_of):
+    *_, loop, fused, figure = run_of("vectorization").stdout.splitlines()
+    assert loop.startswith('claim: "vectorized code is faster than a Python loop": ')
+    assert fused.startswith('claim: "one fused pass is faster than two": ')
+    assert figure == f"figure: figures/{FIGURE}"
+
+
+def test_leaves_exactly_its_figure(run_of):
+    figures = run_of("vectorization").figures
+    assert set(figures) == {FIGURE}
+    assert bad_image(figures[FIGURE]) == []
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(0.28571, "0.286"), (1.664, "1.66"), (8576.3, "8,580"), (123456.0, "123,000")],
+)
+def test_ratios_are_readable(ratio, text):
+    assert bench.readable(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "line"),
+    [
+        ((12_000,), (1, 2, 3, 4, 5), "held here, 4,000x (3,000-6,000)"),
+        ((1, 2, 3, 4, 5), (4, 5, 6, 7, 8), "did not hold here, 0.5x (0.286-0.8)"),
+        ((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), "did not hold here, 1.25x (0.8-2)"),  # spreads overlap
+    ],
+)
+def test_verdict(slow, fast, line):
+    found = bench.verdict("a claim", measurement(*slow), measurement(*fast))
+    assert found == f'claim: "a claim": {line}'
+
+
+def test_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
+    nanoseconds = dict(zip(VARIANTS, [2000, 0.4, 0.2]))
+    results = {
+        n: {
+            name: measurement(*(n * ns * 1e-9 * k for k in (1, 1.1, 1.3, 2)))
+            for name, ns in nanoseconds.items()
+            if (name, n) != ("loop", 5_000_000)
+        }
+        for n in (1000, 100_000, 5_000_000)
+    }
+    bench.draw_timing(results, 20e9, tmp_path / "new folder" / FIGURE)
+    ax = drawn[FIGURE].axes[0]
+    for container, name in zip(ax.containers, VARIANTS, strict=True):
+        data, _, bars = container.lines
+        sizes = [n for n in results if name in results[n]]
+        low, middle, high = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75]) * nanoseconds[name]
+        assert container.get_label() == name
+        assert data.get_xdata() == pytest.approx(sizes)
+        assert data.get_ydata() == pytest.approx([middle] * len(sizes))
+        ends = [segment[:, 1] for segment in bars[0].get_segments()]
+        assert np.array(ends) == pytest.approx(np.array([[low, high]] * len(sizes)))
+    bytes_per_number = [4 * (n + 1) / n for n in results]
+    assert ax.get_lines()[-1].get_ydata() == pytest.approx(np.array(bytes_per_number) / 20)
+    assert ax.get_title() == (
+        "A loop takes 10,000 times as long as dot(w, w) (n = 100,000),\n"
+        "sum(w * w) 2 times (n = 5,000,000)"
+    )
+    assert complaints(drawn[FIGURE]) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--sizes", "10", "0"], "--sizes: must be a positive whole number, got 0"),
+        (["--loop", "0"], "--loop: must be a positive whole number, got 0"),
+        (["--loop", "9", "--sizes", "10"], "--loop: must be at least the smallest size, 10"),
+        (["--threads", "-1"], "--threads: must be a positive whole number, got -1"),
+        (["--seconds", "nan"], "--seconds: must be a positive number, got nan"),
+        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
+    ],
+)
+def test_bad_option_ends_in_one_line(options, complaint, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        bench.main(options)
+    assert exit_.value.code == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
