@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,6 +16,17 @@ os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported: tests need no
 import matplotlib.figure
 import pytest
 from scripts import SCRIPTS
+
+# A console that knows only ASCII, which cp1252 contains, no display, and a home that cannot be
+# written. The fonts that matplotlib has found are kept: to look for them takes it seconds.
+NO_COMFORT = {
+    "PYTHONIOENCODING": "ascii:strict",
+    "MPLBACKEND": "",
+    "DISPLAY": "",
+    "WAYLAND_DISPLAY": "",
+    "HOME": "/nonexistent",
+    "MPLCONFIGDIR": matplotlib.get_cachedir(),
+}
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,7 +58,7 @@ def run_alone(name: str, folder: Path, *args: str, **environ: str) -> SimpleName
     run = subprocess.run(
         [sys.executable, "-W", "error", copy, *args],
         cwd=elsewhere,
-        env={**os.environ, **environ},
+        env={**os.environ, **NO_COMFORT, **environ},
         capture_output=True,
         encoding="utf-8",
     )
@@ -57,16 +69,31 @@ def run_alone(name: str, folder: Path, *args: str, **environ: str) -> SimpleName
 
 
 @pytest.fixture(scope="session")
-def run_of(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
-    """The one run of a script that all tests share: alone, with its small options."""
+def run_of(request, tmp_path_factory) -> Iterator[Callable[[str], SimpleNamespace]]:
+    """The one run of a script that all tests share: alone, with its small options.
 
-    @cache
-    def run(name: str) -> SimpleNamespace:
-        result = run_alone(name, tmp_path_factory.mktemp("run of ") / name, *SCRIPTS[name].small)
-        assert result.returncode == 0, result.stderr
-        return result
+    The scripts that this session tests run side by side, two at a time, from the first call on.
+    """
+    folder = tmp_path_factory.mktemp("alone in a folder ")
+    tested = {item.path.stem.removeprefix("test_") for item in request.session.items}
 
-    return run
+    with ThreadPoolExecutor(max_workers=2) as pool:
+
+        @cache
+        def start(name: str) -> Future:
+            return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small)
+
+        for name in SCRIPTS:
+            if name in tested or "every_script" in tested:
+                start(name)
+
+        def run(name: str) -> SimpleNamespace:
+            result = start(name).result()
+            assert result.returncode == 0, result.stderr
+            return result
+
+        yield run
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
