@@ -105,18 +105,24 @@ def test_dtype_that_a_device_refuses_is_left_out(monkeypatch):
 
 def test_early_clock_does_not_wait_and_late_clock_does(monkeypatch):
     events = []
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
-    monkeypatch.setattr(torch.accelerator, "synchronize", lambda *_: events.append("wait"))
+
+    def waiting_clock() -> float:  # Timer's own clock waits for the device
+        events.append("wait")
+        return 0.0
+
+    class Timer(bench.Timer):
+        def __init__(self, *args, timer=waiting_clock, **options):
+            super().__init__(*args, timer=timer, **options)
 
     class Matrix:
         def __matmul__(self, other):
             events.append("call")
 
+    monkeypatch.setattr(bench, "Timer", Timer)
     bench.early_and_late(Matrix(), threads=1, calls=10)
-    last_wait = len(events) - events[::-1].index("wait")
-    assert events[:last_wait].count("call") == 12  # late: two to warm up, then ten
-    assert events[last_wait - 11 : last_wait] == ["call"] * 10 + ["wait"]
-    assert events[last_wait:] == ["call"] * 12  # early
+    timed = ["wait"] + ["call"] * 10 + ["wait"]
+    warm_up = ["wait"] + ["call"] * 2 + ["wait"]
+    assert events == warm_up + timed + ["call"] * 12
 
 
 def test_bytes_are_those_of_the_factors_and_of_the_product():

@@ -136,7 +136,8 @@ def test_table_adds_up(run_of):
 
 
 def test_says_why_equal_bytes_take_unequal_time(run_of):
-    after = run_of("inplace").stdout.split("At n = 3,000:\n")[1].splitlines()
+    stdout = run_of("inplace").stdout
+    after = stdout.split("At n = 3,000:\n")[1].splitlines()
     starts = [
         "predicted: x + y takes 1 times as long as x.add_(y) (bytes moved); measured: ",
         "why: x + y takes ",
@@ -145,6 +146,9 @@ def test_says_why_equal_bytes_take_unequal_time(run_of):
         'claim: "x.add_(y) is faster than x + y": ',
         f"figure: figures/{FIGURE}",
     ]
+    ms = {row["variant"]: float(row["median"]) for row in table(stdout)[1]}  # of the last size
+    ratio = float(after[-2].split(", ")[1].split("x ")[0])
+    assert ratio == pytest.approx(ms["x + y"] / ms["x.add_(y)"], rel=0.01)  # three digits
     assert [line[: len(start)] for line, start in zip(after, starts, strict=True)] == starts
 
 

@@ -304,7 +304,7 @@ def test_a_round_takes_its_part_of_the_seconds(monkeypatch):
 @pytest.mark.parametrize("name", ["matmul_order", "devices"])
 def test_benchmarks_share_their_helpers_word_for_word(name):
     other = load_script(name)
-    for function in "measure quartiles verdict device positive_int positive_float".split():
+    for function in ["measure", "quartiles", "verdict", "device", "positive_int", "positive_float"]:
         ours, theirs = getattr(bench, function), getattr(other, function)
         assert inspect.getsource(ours) == inspect.getsource(theirs), function
 

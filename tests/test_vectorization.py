@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,12 +150,6 @@ def test_table_adds_up(run_of):
         assert float(row["error"]) <= 1.5 * allowed  # printed to one digit: 1.4 as 1
 
 
-def test_loop_times_add_up_over_the_sizes(run_of):
-    rows = table(run_of("vectorization").stdout)[1]
-    first, second = (float(row["median"]) for row in rows if row["variant"] == "loop")
-    assert first < second  # the second includes the first
-
-
 def test_prints_the_values_of_the_largest_size(run_of):
     torch.manual_seed(0)
     exact = torch.randn(3000).double().square().sum().item()
@@ -181,9 +176,17 @@ def test_predictions_are_the_ratios_of_bytes(run_of):
 
 
 def test_ends_with_claims_and_figure(run_of):
-    *_, loop, fused, figure = run_of("vectorization").stdout.splitlines()
-    assert loop.startswith('claim: "vectorized code is faster than a Python loop": ')
-    assert fused.startswith('claim: "one fused pass is faster than two": ')
+    stdout = run_of("vectorization").stdout
+    ms = {(row["size"], row["variant"]): float(row["median"]) for row in table(stdout)[1]}
+    *_, loop, fused, figure = stdout.splitlines()
+    for line, size, slow, expected in [
+        (loop, "1,000", "loop", "vectorized code is faster than a Python loop"),
+        (fused, "3,000", "sum(w * w)", "one fused pass is faster than two"),
+    ]:
+        claim, verdict = line.rsplit(": ", 1)
+        assert claim == f'claim: "{expected}"'
+        ratio = float(verdict.split(", ")[1].split("x ")[0].replace(",", ""))
+        assert ratio == pytest.approx(ms[size, slow] / ms[size, "dot(w, w)"], rel=0.01)
     assert figure == f"figure: figures/{FIGURE}"
 
 
@@ -241,6 +244,36 @@ def test_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
         "A loop takes 10,000 times as long as dot(w, w) (n = 100,000),\n"
         "sum(w * w) 2 times (n = 5,000,000)"
     )
+    assert complaints(drawn[FIGURE]) == []
+
+
+def test_main_runs_the_loop_once_and_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    calls = []
+
+    def loop(w, start=0, total=0.0):  # takes a millisecond a number
+        clock.now += 1e-3 * (len(w) - start)
+        calls.append((len(w), start))
+        return sum_of_squares_loop(w, start, total)
+
+    sum_of_squares_loop = bench.sum_of_squares_loop
+    monkeypatch.setattr(bench, "sum_of_squares_loop", loop)
+    monkeypatch.setattr(bench, "time", clock)
+    monkeypatch.setattr(bench, "FIGURES", tmp_path)
+    monkeypatch.setattr(bench, "copy_bandwidth", lambda *_: 1e10)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # other tests run after this
+    bench.main(["--sizes", "40", "10", "200", "--seconds", "0.001"])
+
+    warm_up, *once = calls
+    assert warm_up == (100, 0)
+    assert once == [(10, 0), (40, 10), (200, 40)]
+    rows = table(capsys.readouterr().out)[1]
+    for container, variant in zip(drawn[FIGURE].axes[0].containers, VARIANTS, strict=True):
+        printed = [float(row["median"]) for row in rows if row["variant"] == variant]
+        if variant == "loop":
+            assert printed == [10, 40, 200]
+        drawn_ms = container.lines[0].get_ydata() * [10, 40, 200] / 1e6
+        assert drawn_ms == pytest.approx(printed, rel=1e-3)  # four digits are printed
     assert complaints(drawn[FIGURE]) == []
 
 
