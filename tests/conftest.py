@@ -11,15 +11,19 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported: tests need no screen
+# before matplotlib and torch are imported: tests need no screen, and torch's idle threads leave
+# the cores to the scripts that run beside
+os.environ.update(MPLBACKEND="Agg", OMP_WAIT_POLICY="passive")
 
 import matplotlib.figure
 import pytest
 from scripts import SCRIPTS
 
 # A console that knows only ASCII, which cp1252 contains, no display, and a home that cannot be
-# written. The fonts that matplotlib has found are kept: to look for them takes it seconds.
+# written. Kept are the fonts that matplotlib has found, and what Python has compiled: to do either
+# again takes seconds.
 NO_COMFORT = {
+    "PYTHONDONTWRITEBYTECODE": "",
     "PYTHONIOENCODING": "ascii:strict",
     "MPLBACKEND": "",
     "DISPLAY": "",
@@ -33,6 +37,23 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a module that starts processes come first, those that wait for one last."""
+
+    def turn(item: pytest.Item) -> int:
+        fixtures = set(item.fixturenames)
+        if fixtures & {"run_of", "rough_run", "notebook", "installed_for_real"}:
+            return 2
+        return 0 if "start_early" in fixtures else 1
+
+    items.sort(key=turn)
+
+
+def wanted(request: pytest.FixtureRequest, name: str) -> bool:
+    """Whether some test of this session uses the fixture of that name."""
+    return any(name in item.fixturenames for item in request.session.items)
 
 
 @cache
@@ -69,41 +90,56 @@ def run_alone(name: str, folder: Path, *args: str, **environ: str) -> SimpleName
 
 
 @pytest.fixture(scope="session")
-def run_of(request, tmp_path_factory) -> Iterator[Callable[[str], SimpleNamespace]]:
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Runs processes beside the tests, two at a time."""
+    with ThreadPoolExecutor(max_workers=2) as executor:
+        yield executor
+        executor.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="session")
+def run_of(request, pool, tmp_path_factory) -> Callable[[str], SimpleNamespace]:
     """The one run of a script that all tests share: alone, with its small options.
 
-    The scripts that this session tests run side by side, two at a time, from the first call on.
+    The scripts that this session tests run side by side.
     """
     folder = tmp_path_factory.mktemp("alone in a folder ")
     tested = {item.path.stem.removeprefix("test_") for item in request.session.items}
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    @cache
+    def start(name: str) -> Future:
+        return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small)
 
-        @cache
-        def start(name: str) -> Future:
-            return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small)
+    for name in SCRIPTS:
+        if name in tested or "every_script" in tested:
+            start(name)
 
-        for name in SCRIPTS:
-            if name in tested or "every_script" in tested:
-                start(name)
+    def run(name: str) -> SimpleNamespace:
+        result = start(name).result()
+        assert result.returncode == 0, result.stderr
+        return result
 
-        def run(name: str) -> SimpleNamespace:
-            result = start(name).result()
-            assert result.returncode == 0, result.stderr
-            return result
+    return run
 
-        yield run
-        pool.shutdown(cancel_futures=True)
+
+@pytest.fixture(scope="session", autouse=True)
+def start_scripts(request):
+    """Starts the scripts before the tests that run in this process."""
+    if wanted(request, "run_of"):
+        request.getfixturevalue("run_of")
 
 
 @pytest.fixture
 def drawn(monkeypatch) -> dict[str, matplotlib.figure.Figure]:
-    """The figures that this test saves, by file name, as live matplotlib objects."""
+    """The figures that this test saves, by file name, as live matplotlib objects.
+
+    They are laid out, but no pixels are drawn: run_of has the pictures.
+    """
     figures = {}
-    savefig = matplotlib.figure.Figure.savefig
 
     def remember(figure, path, **options):
-        savefig(figure, path, **options)
+        Path(path).touch()
+        figure.draw_without_rendering()
         figures[Path(path).name] = figure
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", remember)

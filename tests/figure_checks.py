@@ -1,5 +1,6 @@
 """Checks of a figure as it is drawn. Each returns its complaints: an empty list is a pass."""
 
+import re
 from itertools import combinations
 from pathlib import Path
 from unittest.mock import patch
@@ -8,12 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 MIN_WIDTH = 1200  # pixels: sharp on a slide
+UNIT = r".+ \((ns|us|ms|s|GB/s|GFLOP/s|ratio)\)"
+COUNT = r"iteration|dimension|numbers? (of|in) |elements of |(inner )?size "
+NO_UNIT = r"loss|gap|gradient|derivative|plateau|relative error|\$\\delta"
 
 
-def drawn_texts(fig: Figure) -> list[tuple[str, object]]:
-    """Each text that a drawing of fig really shows, with its box in pixels."""
+def drawn_texts(fig: Figure) -> list[tuple[str, Bbox]]:
+    """Lay fig out, and take each text that a drawing of it really shows, with its box in pixels."""
     shown = {}
     draw = Text.draw
 
@@ -24,29 +29,28 @@ def drawn_texts(fig: Figure) -> list[tuple[str, object]]:
             shown[id(text)] = (text.get_text(), Text.get_window_extent(text, renderer))
 
     with patch.object(Text, "draw", recording):
-        fig.canvas.draw()
+        fig.draw_without_rendering()
     return list(shown.values())
 
 
-def overlapping_texts(fig: Figure) -> list[str]:
-    """Pairs of visible texts whose boxes share area."""
-    pairs = combinations(drawn_texts(fig), 2)
+def overlapping_texts(texts: list[tuple[str, Bbox]]) -> list[str]:
+    """Pairs of texts whose boxes share area."""
+    pairs = combinations(texts, 2)
     return [f"{a!r} overlaps {b!r}" for (a, box_a), (b, box_b) in pairs if box_a.overlaps(box_b)]
 
 
-def texts_off_canvas(fig: Figure) -> list[str]:
-    """Visible texts that the edge of the figure cuts."""
+def texts_off_canvas(texts: list[tuple[str, Bbox]], fig: Figure) -> list[str]:
+    """Texts that the edge of the figure cuts."""
     return [
         f"{text!r} leaves the canvas"
-        for text, box in drawn_texts(fig)
+        for text, box in texts
         if box.x0 < 0 or box.y0 < 0 or box.x1 > fig.bbox.width or box.y1 > fig.bbox.height
     ]
 
 
 def hidden_data(fig: Figure) -> list[str]:
-    """Legends that lie on a data point."""
+    """Legends that lie on a data point, in a figure that is laid out."""
     complaints = []
-    fig.canvas.draw()
     for ax in fig.axes:
         if ax.get_legend() is None:
             continue
@@ -59,7 +63,7 @@ def hidden_data(fig: Figure) -> list[str]:
 
 
 def missing_labels(fig: Figure) -> list[str]:
-    """Data axes without a label, and a figure without any title."""
+    """Data axes without a label, labels that need a unit, and a figure without any title."""
     complaints = []
     if not (fig.get_suptitle() or any(ax.get_title() for ax in fig.axes)):
         complaints.append("no title")
@@ -67,9 +71,12 @@ def missing_labels(fig: Figure) -> list[str]:
         if not ax.axison:
             continue
         for axis in (ax.xaxis, ax.yaxis):
-            shows_numbers = any(label.get_text() for label in axis.get_ticklabels())
-            if shows_numbers and not axis.get_label_text().strip():
+            label = axis.get_label_text().strip()
+            shows_numbers = any(tick.get_text() for tick in axis.get_ticklabels())
+            if shows_numbers and not label:
                 complaints.append(f"axes {number}: the {axis.axis_name} axis has no label")
+            elif label and not re.fullmatch(f"{UNIT}|({COUNT}|{NO_UNIT}).*", label):
+                complaints.append(f"axes {number}: no unit in {label!r}")
     return complaints
 
 
@@ -86,5 +93,10 @@ def bad_image(path: Path) -> list[str]:
 
 def complaints(fig: Figure) -> list[str]:
     """All that is wrong with how fig is drawn."""
-    checks = (overlapping_texts, texts_off_canvas, hidden_data, missing_labels)
-    return [complaint for check in checks for complaint in check(fig)]
+    texts = drawn_texts(fig)
+    return [
+        *overlapping_texts(texts),
+        *texts_off_canvas(texts, fig),
+        *hidden_data(fig),
+        *missing_labels(fig),
+    ]

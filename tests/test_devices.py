@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import load_script
-from figure_checks import bad_image, complaints
+from figure_checks import complaints
 from torch.utils.benchmark import Measurement
 from torch.utils.benchmark.utils.common import TaskSpec
 
@@ -262,12 +262,6 @@ def test_accelerator_is_compared_with_the_ways_apart(monkeypatch, tmp_path, caps
     assert lines[-2].startswith('claim: "an accelerator multiplies large matrices faster than ')
     assert "held here" in lines[-2] or "did not hold here" in lines[-2]
     assert complaints(drawn[FIGURE]) == []
-
-
-def test_leaves_exactly_its_figure(run_of):
-    figures = run_of("devices").figures
-    assert set(figures) == {FIGURE}
-    assert bad_image(figures[FIGURE]) == []
 
 
 def known_results(*names: str) -> dict[int, dict[str, Measurement]]:

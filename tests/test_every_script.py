@@ -4,11 +4,17 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
-from conftest import ROOT, load_script, run_alone
+from conftest import ROOT, load_script, run_alone, wanted
 from figure_checks import bad_image
+from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 from scripts import SCRIPTS
 from tour import is_tour
@@ -60,21 +66,45 @@ def test_figure_that_cannot_be_written_is_named(tmp_path, monkeypatch, name):
     copy.parent.mkdir()
     copy.write_bytes((ROOT / "script" / copy.name).read_bytes())
     monkeypatch.setattr(sys, "argv", [str(copy), *SCRIPTS[name].small])
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: None)  # its pixels do not matter
     with pytest.raises(OSError, match=re.escape(figure)):
         runpy.run_path(str(copy), run_name="__main__")
     plt.close("all")
     assert old.exists()
 
 
-def test_failing_run_says_so_in_its_last_line(tmp_path):
-    (tmp_path / "figures").touch()  # a file stands where the folder goes
-    run = run_alone("gd_1d_torch", tmp_path)
+@pytest.fixture(scope="session")
+def started(pool, tmp_path_factory) -> dict[str, tuple[Path, Future]]:
+    """Runs of the first script: without a home, and with a file where its figures' folder goes."""
+    homeless, blocked = (tmp_path_factory.mktemp(name) for name in ("homeless", "blocked"))
+    (blocked / "figures").touch()
+    run = partial(pool.submit, run_alone, "gd_1d_torch")
+    return {
+        "homeless": (homeless, run(homeless, MPLCONFIGDIR="", HOME="/nonexistent")),
+        "blocked": (blocked, run(blocked)),
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def start_early(request):
+    if wanted(request, "rough_run"):
+        request.getfixturevalue("started")
+
+
+@pytest.fixture
+def rough_run(started) -> Callable[[str], tuple[Path, SimpleNamespace]]:
+    """The folder and the result of a run, by name."""
+    return lambda name: (started[name][0], started[name][1].result())
+
+
+def test_failing_run_says_so_in_its_last_line(rough_run):
+    folder, run = rough_run("blocked")
     assert run.returncode != 0
-    assert str(tmp_path / "figures") in run.stderr.splitlines()[-1]
+    assert str(folder / "figures") in run.stderr.splitlines()[-1]
 
 
-def test_home_that_cannot_be_written_does_not_matter(tmp_path):
-    run = run_alone("gd_1d_torch", tmp_path, MPLCONFIGDIR="", HOME="/nonexistent")
+def test_home_that_cannot_be_written_does_not_matter(rough_run):
+    _, run = rough_run("homeless")
     assert run.returncode == 0, run.stderr
     assert run.figures.keys() == set(SCRIPTS["gd_1d_torch"].figures)
 

@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wanted
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has install.ps1")
 
@@ -95,10 +95,10 @@ class Machine:
             start_new_session=True,
         )
 
-    def install(self, cwd: str | Path | None = None, **environ: str):
+    def install(self, cwd: str | Path | None = None, timeout: float = 60, **environ: str):
         """Run install.sh. Returns (exit status, standard output, standard error)."""
         process = self.start(cwd, **environ)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=timeout)
         return process.returncode, stdout, stderr
 
     def calls(self) -> list[dict]:
@@ -494,22 +494,30 @@ def test_uvs_own_sources_win_over_pips(machine):
 # With nothing stood in
 
 
-@pytest.fixture(scope="module", autouse=True)
-def whole_way(tmp_path_factory) -> Iterator[tuple[Machine, subprocess.Popen]]:
-    """An installation with this machine's own PATH and home, under way beside the other tests."""
+@pytest.fixture(scope="session")
+def whole_way(pool, tmp_path_factory) -> tuple[Machine, Future]:
+    """An installation with this machine's own PATH and home, and what it returns."""
     machine = Machine(tmp_path_factory.mktemp("whole way"))
     environ = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    with machine.start(**environ) as process:
-        yield machine, process
-        if process.poll() is None:  # the test that waits for it was not selected
-            os.killpg(process.pid, signal.SIGTERM)
+    return machine, pool.submit(machine.install, timeout=600, **environ)
 
 
-def test_the_whole_way_on_this_machine(whole_way):
-    machine, process = whole_way
-    stdout, stderr = process.communicate(timeout=600)
-    if process.returncode and "error sending request" in stderr:
+@pytest.fixture(scope="session", autouse=True)
+def start_early(request):
+    if wanted(request, "installed_for_real"):
+        request.getfixturevalue("whole_way")
+
+
+@pytest.fixture
+def installed_for_real(whole_way) -> tuple[Machine, int, str, str]:
+    machine, future = whole_way
+    return machine, *future.result()
+
+
+def test_the_whole_way_on_this_machine(installed_for_real):
+    machine, status, stdout, stderr = installed_for_real
+    if status and "error sending request" in stderr:
         pytest.skip("no package index can be reached from here")
-    assert process.returncode == 0, stderr
+    assert status == 0, stderr
     assert "check: Python 3." in stdout
     assert (machine.venv / "bin" / "pytest").exists()

@@ -2,13 +2,14 @@
 
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 import torch
 import tour
-from conftest import ROOT
+from conftest import ROOT, wanted
 from tour import Tour
 
 TOURS = [tour.read(path) for path in sorted((ROOT / "script").glob("*.py")) if tour.is_tour(path)]
@@ -54,7 +55,7 @@ print("four:", 4)
 # A notebook shows it under the cell.
 
 # %%
-fig, ax = plt.subplots()
+fig, ax = plt.subplots(figsize=(1, 1))
 ax.plot([1, 2])
 FIGURES.mkdir(parents=True, exist_ok=True)
 fig.savefig(FIGURES / "small.png")
@@ -180,33 +181,24 @@ def other_kernel(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def background(run_of, small_notebooks, other_kernel, tmp_path_factory):
-    """The runs in other processes, side by side: by name of the tour, fresh and in a kernel."""
-    tours = [*TOURS, *small_notebooks.values()]
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
-        patch.setenv("JUPYTER_PATH", other_kernel)
-        kernel = pool.submit(tour.run_in_kernel, tours, tmp_path_factory.mktemp("kernel"))
-        fresh = {each.name: pool.submit(run_of, each.path.stem) for each in TOURS}
-        yield fresh, kernel
+def kernel(pool, small_notebooks, other_kernel, tmp_path_factory) -> Iterator[Future]:
+    """What a notebook shows under each cell, by the name of the tour."""
+    folder = tmp_path_factory.mktemp("kernel")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", other_kernel)  # as a user may have it
+        yield pool.submit(tour.run_in_kernel, [*TOURS, *small_notebooks.values()], folder)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def early_start(request):
-    """Starts the background before the cells run in this process, if some test will need it."""
-    if any("background" in item.fixturenames for item in request.session.items):
-        request.getfixturevalue("background")
+@pytest.fixture(scope="session", autouse=True)
+def start_early(request):
+    if wanted(request, "notebook"):
+        request.getfixturevalue("kernel")
 
 
 @pytest.fixture
-def fresh(background):
-    """The stdout of a tour by its name, run whole in a process of its own."""
-    return lambda name: background[0][name].result().stdout
-
-
-@pytest.fixture
-def notebook(background):
+def notebook(kernel) -> Callable[[str], list[list[dict]]]:
     """What a notebook of a tour shows under each cell, by the tour's name."""
-    return lambda name: background[1].result()[name]
+    return lambda name: kernel.result()[name]
 
 
 def test_every_tour_is_found():
@@ -232,8 +224,8 @@ def test_cell_alone(each, cell, tmp_path):
 
 
 @every_tour
-def test_in_order_in_a_fresh_process(each, fresh):
-    hold(tour.in_order(each, fresh(each.name)))
+def test_in_order_in_a_fresh_process(each, run_of):
+    hold(tour.in_order(each, run_of(each.path.stem).stdout))
 
 
 @every_tour

@@ -240,8 +240,9 @@ def run_in_kernel(tours: list[Tour], folder: Path) -> dict[str, list[list[dict]]
     for tour in tours:
         place = folder / tour.name / "script"
         place.mkdir(parents=True)
-        # get_ipython().reset(False) is %reset -f, but for one garbage collection
-        empty = f"get_ipython().reset(False)\n__import__('os').chdir({str(place)!r})"
+        # to freeze what is loaded spares %reset's garbage collection a walk through all of torch
+        freeze, leave = "__import__('gc').freeze()", f"__import__('os').chdir({str(place)!r})"
+        empty = f"{freeze}\n%reset -f\n{leave}"
         cells.append(notebook_cell(empty))
         starts[tour.name] = len(cells)
         cells += [notebook_cell("\n".join(cell.lines)) for cell in tour.code]
@@ -250,7 +251,7 @@ def run_in_kernel(tours: list[Tour], folder: Path) -> dict[str, list[list[dict]]
     notebook.write_text(json.dumps(content), encoding="utf-8")
 
     # MPLBACKEND as students have it, unset: figures show inline
-    left_out = ("JUPYTER", "MPLBACKEND")
+    left_out = ("JUPYTER", "MPLBACKEND", "PYTHONDONTWRITEBYTECODE")
     environ = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         environ[name] = str(folder / name)
