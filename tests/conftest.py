@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -15,8 +16,9 @@ from types import ModuleType, SimpleNamespace
 # the cores to the scripts that run beside
 os.environ.update(MPLBACKEND="Agg", OMP_WAIT_POLICY="passive")
 
-import matplotlib.figure
+import matplotlib
 import pytest
+from matplotlib.figure import Figure
 from scripts import SCRIPTS
 
 # A console that knows only ASCII, which cp1252 contains, no display, and a home that cannot be
@@ -129,18 +131,25 @@ def start_scripts(request):
         request.getfixturevalue("run_of")
 
 
-@pytest.fixture
-def drawn(monkeypatch) -> dict[str, matplotlib.figure.Figure]:
-    """The figures that this test saves, by file name, as live matplotlib objects.
+@contextmanager
+def drawing() -> Iterator[dict[str, Figure]]:
+    """Collects the figures that are saved inside, by file name, as live matplotlib objects.
 
-    They are laid out, but no pixels are drawn: run_of has the pictures.
+    They are laid out, but no pixels are painted: run_of has the pictures.
     """
     figures = {}
 
-    def remember(figure, path, **options):
+    def savefig(figure, path, **options):
         Path(path).touch()
         figure.draw_without_rendering()
         figures[Path(path).name] = figure
 
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", remember)
-    return figures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        yield figures
+
+
+@pytest.fixture
+def drawn() -> Iterator[dict[str, Figure]]:
+    with drawing() as figures:
+        yield figures

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
+from conftest import drawing, load_script
 from figure_checks import complaints
 from mpl_toolkits.mplot3d import proj3d
 
@@ -79,11 +79,12 @@ def test_prints_what_it_found(run_of):
     assert "gradient and tangent below 1e-15? True" in printed
 
 
-@pytest.fixture
-def figures(monkeypatch, tmp_path, drawn):
-    monkeypatch.setattr(geometry, "FIGURES", tmp_path)
-    geometry.main([])
-    return drawn
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    with drawing() as figures, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geometry, "FIGURES", tmp_path_factory.mktemp("figures"))
+        geometry.main([])
+    return figures
 
 
 def test_tangent_plane_is_drawn_with_a_right_angle(figures):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, load_script
+from conftest import ROOT, drawing, load_script
 from figure_checks import complaints
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
@@ -226,11 +226,9 @@ def timing(tmp_path_factory):
         for p, by_variant in known.items()
     }
     outpath = tmp_path_factory.mktemp("figure") / "new folder" / TIMING
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.plt, "close", lambda fig: None)
+    with drawing() as figures:
         bench.draw_timing(results, 512, 8, 40e9, outpath)
-    yield bench.plt.gcf(), known
-    bench.plt.close("all")
+    return figures[TIMING], known
 
 
 QUARTILES = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75])

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import load_script
+from conftest import drawing, load_script
 from figure_checks import complaints
 from torch.utils.benchmark import Measurement
 from torch.utils.benchmark.utils.common import TaskSpec
@@ -202,11 +202,9 @@ def figure(tmp_path_factory):
         for m in (512, 32768)
     }
     outpath = tmp_path_factory.mktemp("figure") / "new folder" / FIGURE
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.plt, "close", lambda fig: None)
+    with drawing() as figures:
         bench.draw(results, 20e9, 64, 2e-6, outpath)
-    yield bench.plt.gcf(), nanoseconds
-    bench.plt.close("all")
+    return figures[FIGURE], nanoseconds
 
 
 def test_figure_shows_medians_and_quartiles_per_number(figure):

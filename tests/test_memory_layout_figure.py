@@ -3,7 +3,7 @@
 import pytest
 import torch
 import tour
-from conftest import ROOT
+from conftest import ROOT, drawing
 from figure_checks import complaints
 from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
@@ -17,13 +17,14 @@ MEMORY = {
 }
 
 
-@pytest.fixture
-def figure(drawn, tmp_path):
+@pytest.fixture(scope="module")
+def figure(tmp_path_factory):
     """The figure as its cell draws it, live."""
     manipulation = tour.read(ROOT / "script" / "tensor_manipulation.py")
     (cell,) = [cell for cell in manipulation.code if cell.heading.startswith("Figure 3.5")]
-    assert tour.alone(manipulation, cell, tmp_path) == []
-    return drawn[NAME]
+    with drawing() as figures:
+        assert tour.alone(manipulation, cell, tmp_path_factory.mktemp("figure")) == []
+    return figures[NAME]
 
 
 def boxes(ax) -> list[tuple[float, float, int, tuple]]:

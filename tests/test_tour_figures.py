@@ -2,11 +2,12 @@
 
 import struct
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
 import tour
-from conftest import ROOT
+from conftest import ROOT, drawing
 from figure_checks import complaints
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
@@ -22,21 +23,16 @@ every_figure = pytest.mark.parametrize("name", TOUR)
 
 
 @pytest.fixture(scope="module")
-def already_drawn() -> dict[str, Figure]:
-    return {}
-
-
-@pytest.fixture
-def figure(already_drawn, drawn, tmp_path) -> Callable[[str], Figure]:
+def figure(tmp_path_factory) -> Callable[[str], Figure]:
     """The figure of a name as its cell draws it, live, and drawn once for all tests."""
 
+    @cache
     def draw(name):
-        if name not in already_drawn:
-            whole = tour.read(ROOT / "script" / f"{TOUR[name]}.py")
-            (cell,) = [cell for cell in whole.code if name in "\n".join(cell.lines)]
-            assert tour.alone(whole, cell, tmp_path) == []
-            already_drawn[name] = drawn[name]
-        return already_drawn[name]
+        whole = tour.read(ROOT / "script" / f"{TOUR[name]}.py")
+        (cell,) = [cell for cell in whole.code if name in "\n".join(cell.lines)]
+        with drawing() as figures:
+            assert tour.alone(whole, cell, tmp_path_factory.mktemp("figure")) == []
+        return figures[name]
 
     return draw
 
