@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,12 +181,15 @@ def other_kernel(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def kernel(pool, small_notebooks, other_kernel, tmp_path_factory) -> Iterator[Future]:
-    """What a notebook shows under each cell, by the name of the tour."""
+def kernel(small_notebooks, other_kernel, tmp_path_factory) -> Iterator[Future]:
+    """What a notebook shows under each cell, by the name of the tour.
+
+    It takes longest of all that runs beside the tests, and does not wait for the rest.
+    """
     folder = tmp_path_factory.mktemp("kernel")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
         patch.setenv("JUPYTER_PATH", other_kernel)  # as a user may have it
-        yield pool.submit(tour.run_in_kernel, [*TOURS, *small_notebooks.values()], folder)
+        yield executor.submit(tour.run_in_kernel, [*TOURS, *small_notebooks.values()], folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
