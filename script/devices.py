@@ -26,7 +26,7 @@ BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"  # Okabe-Ito
 LARGE = {"cpu": 1024, "cuda": 8192, "mps": 4096}  # n of the product that measures the ceiling
 WAIT = {"cpu": 512, "cuda": 4096, "mps": 2048}  # n of the product that the clock waits for
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int32", "int64", "bool")
-ROUNDS = 5
+ROUNDS = 10
 ROW = "{:>13} {:<16} {:>11} {:>9} {:>10} {:>11} {:>6} {:>6}"
 HEADER = ROW.format(
     *("n", "variant", "median (ms)", "IQR (ms)", "does (M)", "rate (G/s)", "share", "error")
@@ -424,7 +424,7 @@ def main(argv: list[str] | None = None) -> None:
         help="sizes of the matrices",
     )
     parser.add_argument(
-        "--seconds", type=positive_float, default=0.2, help="time of each measurement in seconds"
+        "--seconds", type=positive_float, default=0.3, help="time of each measurement in seconds"
     )
     args = parser.parse_args(argv)
     try:

@@ -23,7 +23,7 @@ FIGURES = Path(__file__).resolve().parent.parent / "figures"
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"  # Okabe-Ito
 N = {"cpu": 512, "cuda": 4096, "mps": 2048}  # a GPU needs more work than its launch costs
 LARGE = {"cpu": 1024, "cuda": 8192, "mps": 4096}  # n of the product that measures the ceiling
-ROUNDS = 5
+ROUNDS = 10
 ROW = "{:>13} {:<16} {:>11} {:>9} {:>10} {:>11} {:>6} {:>6}"
 HEADER = ROW.format(
     *("p", "variant", "median (ms)", "IQR (ms)", "does (M)", "rate (G/s)", "share", "error")

@@ -29,7 +29,7 @@ M = {  # columns: a GPU needs more work than its launch costs
     "cuda": [4096, 16384, 65536, 262144],
     "mps": [2048, 8192, 32768, 131072],
 }
-ROUNDS = 5
+ROUNDS = 10
 ROW = "{:>13} {:<16} {:>11} {:>9} {:>10} {:>11} {:>6} {:>6}"
 HEADER = ROW.format(
     *("n x m", "variant", "median (ms)", "IQR (ms)", "moves (MB)", "rate (GB/s)", "share", "error")
@@ -324,7 +324,7 @@ def main(argv: list[str] | None = None) -> None:
         help="columns (default: 512 2048 8192 32768, more on a GPU)",
     )
     parser.add_argument(
-        "--seconds", type=positive_float, default=0.1, help="time of each measurement in seconds"
+        "--seconds", type=positive_float, default=0.15, help="time of each measurement in seconds"
     )
     args = parser.parse_args(argv)
     where, seconds, threads = args.device, args.seconds, args.threads
