@@ -1,32 +1,19 @@
-"""broadcasting.py: three ways agree to the bit, bytes are counted, and a row of v is never copied.
-
-Page faults, the ceiling, verdicts and options are tested here for all benchmarks.
-"""
-
-import inspect
-import math
-from argparse import ArgumentTypeError
-from types import SimpleNamespace
+"""broadcasting.py: three ways agree to the bit, and a row of v is never copied."""
 
 import numpy as np
 import pytest
 import torch
+from benchmark import HIGH, LOW, MIDDLE, adds_up, error_bars, known, table
 from conftest import load_script
 from figure_checks import complaints
 from torch.autograd.profiler import profile
 from torch.overrides import TorchFunctionMode
-from torch.utils.benchmark import Measurement
-from torch.utils.benchmark.utils.common import TaskSpec
 
 bench = load_script("broadcasting")
 
 VARIANTS = ["loop", "repeat", "broadcast", "broadcast, out=B"]
 DIAGRAM, TIMING = "broadcasting_matrix_vector.png", "broadcasting_timing.png"
 FLOAT32 = torch.finfo(torch.float32).eps
-
-
-def measurement(*times: float) -> Measurement:
-    return Measurement(1, list(times), TaskSpec("run()", "pass"))
 
 
 def operands(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,17 +30,6 @@ def calls(A: torch.Tensor, v: torch.Tensor) -> dict:
         "broadcast": lambda: bench.by_broadcasting(A, v),
         "broadcast, out=B": lambda: torch.mul(A, v, out=B),
     }
-
-
-def table(stdout: str) -> tuple[str, list[dict]]:
-    """The header of the printed table and its rows, cell by cell."""
-    lines = stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if "median" in line)
-    names = ["size", "variant", "median", "IQR", "moves", "rate", "share", "error", "faults"]
-    rows = lines[start + 1 : lines.index("", start)]
-    return lines[start], [
-        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
-    ]
 
 
 SHAPES = [(4, 3), (1, 1), (1, 9), (9, 1), (33, 70)]
@@ -142,8 +118,7 @@ def test_prints_strides_and_allocation_of_the_largest_case(run_of):
 
 
 def test_table_has_a_row_for_each_size_and_variant(run_of):
-    header, rows = table(run_of("broadcasting").stdout)
-    assert header == bench.HEADER
+    rows = table(run_of("broadcasting").stdout)[1]
     found = [(row["size"], row["variant"]) for row in rows]
     assert found == [(size, name) for size in ("3 x 50", "30 x 50") for name in VARIANTS]
 
@@ -153,12 +128,7 @@ def test_table_adds_up(run_of):
     ceiling = float(stdout.split("moves ")[1].split(" GB/s")[0])
     for row in table(stdout)[1]:
         n, d = map(int, row["size"].split(" x "))
-        moved, rate = float(row["moves"]), float(row["rate"])
-        assert moved * 1e6 == pytest.approx(bench.bytes_moved(n, d)[row["variant"]], rel=1e-3)
-        # three digits of the rate are printed, four of the others, the ceiling to 0.1 GB/s
-        assert rate == pytest.approx(moved / float(row["median"]), rel=0.01)
-        share = 100 * rate / ceiling
-        assert float(row["share"].rstrip("%")) == pytest.approx(share, rel=0.02, abs=1)
+        assert adds_up(row, bench.bytes_moved(n, d)[row["variant"]], ceiling), row
         assert float(row["error"]) <= 6e-8  # eps/2, as printed to one digit
 
 
@@ -213,26 +183,21 @@ def test_diagram_is_to_scale(drawn, tmp_path):
 
 
 def test_timing_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
-    results, bandwidth = {}, 10e9
-    for n in (10, 1000):
-        times = {"loop": 8e-6, "repeat": 3e-6, "broadcast": 1e-6, "broadcast, out=B": 5e-7}
-        results[n, 100] = {
-            name: measurement(*(n * t * k for k in (1, 1.1, 1.3, 2))) for name, t in times.items()
-        }
+    bandwidth = 10e9
+    nanoseconds = dict(zip(VARIANTS, [80, 30, 10, 5]))
+    results = {
+        (n, 100): {name: known(n * 100 * ns * 1e-9) for name, ns in nanoseconds.items()}
+        for n in (10, 1000)
+    }
     bench.draw_timing(results, bandwidth, tmp_path / TIMING)
     figure = drawn[TIMING]
     ax = figure.axes[0]
-    for container, name in zip(ax.containers, VARIANTS):
-        data, _, bars = container.lines
-        expected = [
-            np.percentile(by_name[name].times, [25, 50, 75]) / (n * d) * 1e9
-            for (n, d), by_name in results.items()
-        ]
+    for container, name in zip(ax.containers, VARIANTS, strict=True):
         assert container.get_label() == name
-        assert data.get_xdata() == pytest.approx([1000, 100_000])
-        assert data.get_ydata() == pytest.approx([middle for _, middle, _ in expected])
-        ends = [segment[:, 1] for segment in bars[0].get_segments()]
-        assert np.array(ends) == pytest.approx(np.array(expected)[:, [0, 2]])
+        x, *y = error_bars(container).T
+        assert x == pytest.approx([1000, 100_000])
+        expected = np.outer([LOW, MIDDLE, HIGH], [nanoseconds[name]] * 2)
+        assert np.array(y) == pytest.approx(expected)
     ceiling = ax.get_lines()[-1]
     bytes_per_element = [bench.bytes_moved(n, 100)["broadcast"] / (n * 100) for n in (10, 1000)]
     assert ceiling.get_ydata() == pytest.approx(np.array(bytes_per_element) / bandwidth * 1e9)
@@ -251,88 +216,3 @@ def test_main_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
         drawn_times = container.lines[0].get_ydata() * [60, 600]
         assert drawn_times == pytest.approx(printed, rel=1e-3)  # four digits are printed
     assert complaints(drawn[TIMING]) == []
-
-
-# What this benchmark shares with others. test_memory_layout.py tests the measuring itself.
-
-
-@pytest.mark.parametrize(
-    ("name", "functions"),
-    [
-        ("memory_layout", "measure quartiles verdict device"),
-        ("inplace", "measure quartiles copy_bandwidth verdict device page_faults print_row"),
-        ("inplace", "reuse_freed_memory positive_int positive_float"),
-        ("vectorization", "measure quartiles copy_bandwidth device positive_int positive_float"),
-    ],
-)
-def test_benchmarks_share_their_helpers_word_for_word(name, functions):
-    other = load_script(name)
-    for function in functions.split():
-        ours, theirs = getattr(bench, function), getattr(other, function)
-        assert inspect.getsource(ours) == inspect.getsource(theirs), function
-
-
-def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch):
-    monkeypatch.setattr(bench, "measure", lambda variants, *_: {"copy": measurement(2.0)})
-    assert bench.copy_bandwidth(torch.device("cpu"), 0.1, 1) == 2 * 128 * 2**20 / 2.0
-
-
-def test_page_faults_are_those_of_one_call(monkeypatch):
-    usage = SimpleNamespace(ru_minflt=100)
-
-    def run():
-        usage.ru_minflt += 7
-
-    fake = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _: SimpleNamespace(**vars(usage)))
-    monkeypatch.setattr(bench, "resource", fake)
-    assert bench.page_faults(run) == 7
-
-
-def test_page_faults_are_unknown_where_the_system_does_not_tell(monkeypatch):
-    monkeypatch.setattr(bench, "resource", None)
-    assert math.isnan(bench.page_faults(lambda: None))
-
-
-@pytest.mark.parametrize(
-    ("slow", "fast", "line"),
-    [
-        ((4, 5, 6, 7, 8), (1, 2, 3, 4, 5), "held here, 2x (1.25-3.5)"),
-        ((1, 2, 3, 4, 5), (4, 5, 6, 7, 8), "did not hold here, 0.5x (0.286-0.8)"),
-        ((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), "did not hold here, 1.25x (0.8-2)"),  # spreads overlap
-    ],
-)
-def test_verdict(slow, fast, line):
-    assert (
-        bench.verdict("a claim", measurement(*slow), measurement(*fast))
-        == f'claim: "a claim": {line}'
-    )
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (["--rows", "10", "0"], "--rows: must be a positive whole number, got 0"),
-        (["--rows", "-3"], "--rows: must be a positive whole number, got -3"),
-        (["--columns", "1.5"], "--columns: must be a positive whole number, got 1.5"),
-        (["--threads", "none"], "--threads: must be a positive whole number, got none"),
-        (["--seconds", "0"], "--seconds: must be a positive number, got 0"),
-        (["--seconds=-1"], "--seconds: must be a positive number, got -1"),
-        (["--seconds", "nan"], "--seconds: must be a positive number, got nan"),
-        (["--seconds", "inf"], "--seconds: must be a positive number, got inf"),
-        (["--seconds", "soon"], "--seconds: must be a positive number, got soon"),
-        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
-    ],
-)
-def test_bad_option_ends_in_one_line(options, complaint, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        bench.main(options)
-    assert exit_.value.code == 2
-    assert complaint in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_device_that_is_absent_names_those_present(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert bench.device("cuda") == torch.device("cuda")
-    with pytest.raises(ArgumentTypeError, match="mps is not here; this machine has cpu, cuda$"):
-        bench.device("mps")

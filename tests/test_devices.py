@@ -3,37 +3,21 @@
 A second name of the CPU, cpu:0, stands in for an accelerator.
 """
 
-import inspect
 import math
 from argparse import ArgumentTypeError
 
 import numpy as np
 import pytest
 import torch
+from benchmark import HIGH, LOW, MIDDLE, adds_up, error_bars, known, measurement, table
 from conftest import load_script
 from figure_checks import complaints
 from torch.utils.benchmark import Measurement
-from torch.utils.benchmark.utils.common import TaskSpec
 
 bench = load_script("devices")
 
 CPU, CUDA, MPS, STAND_IN = map(torch.device, ["cpu", "cuda", "mps", "cpu:0"])
 FIGURE = "devices_matmul.png"
-
-
-def measurement(*times: float) -> Measurement:
-    return Measurement(1, list(times), TaskSpec("run()", "pass"))
-
-
-def table(stdout: str) -> tuple[str, list[dict]]:
-    """The header of the printed table and its rows, cell by cell."""
-    lines = stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if "median" in line)
-    names = ["n", "variant", "median", "IQR", "does", "rate", "share", "error"]
-    rows = lines[start + 1 : lines.index("", start)]
-    return lines[start], [
-        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
-    ]
 
 
 @pytest.fixture
@@ -206,19 +190,12 @@ def test_shows_dtypes_and_clocks_of_the_cpu(run_of):
 
 def test_table_adds_up(run_of):
     stdout = run_of("devices").stdout
-    header, rows = table(stdout)
-    assert header == bench.HEADER
-    products = [row for row in rows if row["variant"] == "cpu"]
-    assert [row["n"] for row in products] == ["8", "32"]
+    products = [row for row in table(stdout)[1] if row["variant"] == "cpu"]
+    assert [row["size"] for row in products] == ["8", "32"]
     ceiling = float(stdout.split("ceiling of cpu: ")[1].split("at best ")[1].split(" G")[0])
     for row in products:
-        n, rate = int(row["n"]), float(row["rate"])
-        assert float(row["does"]) * 1e6 == pytest.approx(n**3, rel=1e-3)
-        # three digits of the rate are printed, four of the others
-        assert rate == pytest.approx(float(row["does"]) / float(row["median"]), rel=0.01)
-        assert float(row["share"].rstrip("%")) == pytest.approx(
-            100 * rate / ceiling, rel=0.02, abs=1
-        )
+        n = int(row["size"])
+        assert adds_up(row, n**3, ceiling), row
         allowed = bench.allowed_error(*(X.double() for X in bench.factors(n)))
         assert float(row["error"]) <= allowed * 1.5  # printed to one digit
 
@@ -270,23 +247,18 @@ def known_results(*names: str) -> dict[int, dict[str, Measurement]]:
     results = {64: {}, 512: {}}
     for name in names:
         for n, time in zip(results, seconds[name]):
-            results[n][name] = measurement(*(time * k for k in (1, 1.1, 1.3, 2)))
+            results[n][name] = known(time)
             if name != "cpu":
                 results[n] |= {f"to {name}": measurement(6e-5), f"from {name}": measurement(4e-5)}
     return results
 
 
-QUARTILES = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75])
-
-
 def test_figure_of_the_cpu_alone(drawn, tmp_path):
     bench.draw(known_results("cpu"), {"cpu": 40e9}, tmp_path / "new folder" / FIGURE)
     ax = drawn[FIGURE].axes[0]
-    data, _, bars = ax.containers[0].lines
-    assert data.get_xdata() == pytest.approx([64, 512])
-    assert data.get_ydata() == pytest.approx(np.array([1e-3, 0.2]) * QUARTILES[1])
-    ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
-    assert ends == pytest.approx(np.outer([1e-3, 0.2], QUARTILES[[0, 2]]))
+    x, *y = error_bars(ax.containers[0]).T
+    assert x == pytest.approx([64, 512])
+    assert np.array(y) == pytest.approx(np.outer([LOW, MIDDLE, HIGH], [1e-3, 0.2]))
     ceiling = next(line for line in ax.get_lines() if "ceiling" in line.get_label())
     assert ceiling.get_ydata() == pytest.approx([64**3 / 40e9 * 1e3, 512**3 / 40e9 * 1e3])
     assert ax.get_title() == (
@@ -303,7 +275,7 @@ def test_figure_of_two_accelerators(drawn, tmp_path):
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
     ways = 0.1
     assert lines["cuda: product, there and back"] == pytest.approx(
-        np.array([1e-2, 2e-2]) * QUARTILES[1] + ways
+        np.array([1e-2, 2e-2]) * MIDDLE + ways
     )
     assert ax.get_title() == (
         "cuda beats the cpu from n = 512, with the ways there and back from n = 512\n"
@@ -333,33 +305,3 @@ def test_trouble_elsewhere_is_not_hidden(monkeypatch, machine):
     monkeypatch.setattr(bench, "show_devices", fail)
     with pytest.raises(RuntimeError, match="a strange thing happened"):
         bench.main(["--device", "cpu"])
-
-
-def test_reference_is_computed_in_float64(monkeypatch):
-    seen = set()
-    monkeypatch.setattr(bench, "draw", lambda *_: None)
-    monkeypatch.setattr(bench, "max_relative_error", lambda _, exact: seen.add(exact.dtype) or 0.0)
-    monkeypatch.setitem(bench.LARGE, "cpu", 16)
-    bench.main(["--n", "8", "--seconds", "0.001"])
-    assert seen == {torch.float64}
-
-
-def test_ceiling_is_that_of_matmul_order_word_for_word():
-    theirs = load_script("matmul_order").matmul_rate
-    assert inspect.getsource(bench.matmul_rate) == inspect.getsource(theirs)
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (["--n", "8", "0"], "--n: must be a positive whole number, got 0"),
-        (["--threads", "-1"], "--threads: must be a positive whole number, got -1"),
-        (["--seconds", "0"], "--seconds: must be a positive number, got 0"),
-        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
-    ],
-)
-def test_bad_option_ends_in_one_line(options, complaint, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        bench.main(options)
-    assert exit_.value.code == 2
-    assert complaint in capsys.readouterr().err.splitlines()[-1]

@@ -2,7 +2,6 @@
 
 import math
 import weakref
-from argparse import ArgumentTypeError
 from types import SimpleNamespace
 
 import numpy as np
@@ -517,24 +516,3 @@ def test_main_draws_each_dimension_once_and_says_that_a_run_diverged(small_main,
 def test_main_runs_on_cuda(small_main, capsys):
     small_main("--device", "cuda")
     assert "float32, cuda" in capsys.readouterr().out
-
-
-def test_device_that_is_absent_names_those_present(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert gd.device("cuda") == torch.device("cuda")
-    with pytest.raises(ArgumentTypeError, match="mps is not here; this machine has cpu, cuda"):
-        gd.device("mps")
-
-
-@pytest.mark.parametrize(
-    "option",
-    ["--eta=0", "--eta=nan", "--eta=inf", "--eta=x", "--d=0", "--d=1.5", "--sizes=-3"]
-    + ["--threads=0", "--seconds=0", "--seconds=nan", "--device=abacus"],
-)
-def test_bad_option_ends_in_one_line(option, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        gd.main([option])
-    assert exit_.value.code == 2
-    name = option.split("=")[0]
-    assert f"error: argument {name}: " in capsys.readouterr().err.splitlines()[-1]

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from benchmark import HIGH, LOW, MIDDLE, adds_up, error_bars, known, table
 from conftest import load_script
 from figure_checks import complaints
-from torch.utils.benchmark import Measurement
-from torch.utils.benchmark.utils.common import TaskSpec
 
 bench = load_script("inplace")
 
@@ -15,24 +14,9 @@ FIGURE = "inplace_allocation.png"
 FLOAT32 = torch.finfo(torch.float32).eps
 
 
-def measurement(*times: float) -> Measurement:
-    return Measurement(1, list(times), TaskSpec("run()", "pass"))
-
-
 def terms(n: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(n, generator=generator), torch.randn(n, generator=generator)
-
-
-def table(stdout: str) -> tuple[str, list[dict]]:
-    """The header of the printed table and its rows, cell by cell."""
-    lines = stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if "median" in line)
-    names = ["size", "variant", "median", "IQR", "moves", "rate", "share", "error", "faults"]
-    rows = lines[start + 1 : lines.index("", start)]
-    return lines[start], [
-        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
-    ]
 
 
 @pytest.mark.parametrize("n", [1, 3, 1000])
@@ -116,8 +100,7 @@ def test_shows_the_error_of_a_backward_pass_whose_value_is_gone(run_of):
 
 
 def test_table_has_a_row_for_each_size_and_variant(run_of):
-    header, rows = table(run_of("inplace").stdout)
-    assert header == bench.HEADER
+    rows = table(run_of("inplace").stdout)[1]
     found = [(row["size"], row["variant"]) for row in rows]
     assert found == [(size, name) for size in ("100", "3,000") for name in VARIANTS]
 
@@ -126,12 +109,7 @@ def test_table_adds_up(run_of):
     stdout = run_of("inplace").stdout
     ceiling = float(stdout.split("moves ")[1].split(" GB/s")[0])
     for row in table(stdout)[1]:
-        n, moved, rate = int(row["size"].replace(",", "")), float(row["moves"]), float(row["rate"])
-        assert moved * 1e6 == pytest.approx(bench.bytes_moved(n), rel=1e-3)
-        # three digits of the rate are printed, four of the others, the ceiling to 0.1 GB/s
-        assert rate == pytest.approx(moved / float(row["median"]), rel=0.01)
-        share = 100 * rate / ceiling
-        assert float(row["share"].rstrip("%")) == pytest.approx(share, rel=0.02, abs=1)
+        assert adds_up(row, bench.bytes_moved(int(row["size"].replace(",", ""))), ceiling), row
         assert float(row["error"]) <= 6e-8  # eps/2, as printed to one digit
 
 
@@ -155,22 +133,17 @@ def test_says_why_equal_bytes_take_unequal_time(run_of):
 def test_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
     nanoseconds = dict(zip(VARIANTS, [2.1, 0.5, 0.3]))
     results = {
-        n: {
-            name: measurement(*(n * ns * 1e-9 * k for k in (1, 1.1, 1.3, 2)))
-            for name, ns in nanoseconds.items()
-        }
+        n: {name: known(n * ns * 1e-9) for name, ns in nanoseconds.items()}
         for n in (1000, 10_000_000)
     }
     bench.draw_timing(results, 20e9, tmp_path / "new folder" / FIGURE)
     ax = drawn[FIGURE].axes[0]
     for container, name in zip(ax.containers, VARIANTS, strict=True):
-        data, _, bars = container.lines
-        low, middle, high = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75]) * nanoseconds[name]
         assert container.get_label() == name
-        assert data.get_xdata() == pytest.approx([1000, 10_000_000])
-        assert data.get_ydata() == pytest.approx([middle, middle])
-        ends = [segment[:, 1] for segment in bars[0].get_segments()]
-        assert np.array(ends) == pytest.approx(np.array([[low, high]] * 2))
+        x, *y = error_bars(container).T
+        assert x == pytest.approx([1000, 10_000_000])
+        expected = np.outer([LOW, MIDDLE, HIGH], [nanoseconds[name]] * 2)
+        assert np.array(y) == pytest.approx(expected)
     assert ax.get_lines()[-1].get_ydata() == pytest.approx([12 / 20, 12 / 20])  # bytes, GB/s
     assert ax.get_title() == (
         "n = 10,000,000: new memory takes 7 times, existing memory 1.7 times as long as in-place"
@@ -192,19 +165,3 @@ def test_main_prints_and_draws_what_it_measured(drawn, monkeypatch, tmp_path, ca
         drawn_times = container.lines[0].get_ydata() * [20, 400]
         assert drawn_times == pytest.approx(printed, rel=1e-3)  # four digits are printed
     assert complaints(drawn[FIGURE]) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (["--sizes", "10", "0"], "--sizes: must be a positive whole number, got 0"),
-        (["--threads", "-1"], "--threads: must be a positive whole number, got -1"),
-        (["--seconds", "nan"], "--seconds: must be a positive number, got nan"),
-        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
-    ],
-)
-def test_bad_option_ends_in_one_line(options, complaint, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        bench.main(options)
-    assert exit_.value.code == 2
-    assert complaint in capsys.readouterr().err.splitlines()[-1]

@@ -5,12 +5,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from benchmark import HIGH, LOW, MIDDLE, adds_up, error_bars, known, table
 from conftest import ROOT, drawing, load_script
 from figure_checks import complaints
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
-from torch.utils.benchmark import Measurement
-from torch.utils.benchmark.utils.common import TaskSpec
 from torch.utils.flop_counter import FlopCounterMode
 
 bench = load_script("matmul_order")
@@ -18,10 +17,6 @@ bench = load_script("matmul_order")
 LEFT, RIGHT, MULTI_DOT = VARIANTS = ["(A @ B) @ C", "A @ (B @ C)", "multi_dot"]
 DIAGRAM, TIMING = "matmul_associativity_cost.png", "matmul_order_timing.png"
 SHAPES = [(512, 512, 8, 512), (4, 3, 2, 5), (3, 50, 40, 2), (1, 1, 1, 1)]
-
-
-def measurement(*times: float) -> Measurement:
-    return Measurement(1, list(times), TaskSpec("run()", "pass"))
 
 
 def factors(m: int, n: int, p: int, q: int) -> list[torch.Tensor]:
@@ -36,17 +31,6 @@ def products(A: torch.Tensor, B: torch.Tensor, C: torch.Tensor) -> dict:
         RIGHT: lambda: bench.right_first(A, B, C),
         MULTI_DOT: lambda: torch.linalg.multi_dot([A, B, C]),
     }
-
-
-def table(stdout: str) -> tuple[str, list[dict]]:
-    """The header of the printed table and its rows, cell by cell."""
-    lines = stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if "median" in line)
-    names = ["p", "variant", "median", "IQR", "does", "rate", "share", "error"]
-    rows = lines[start + 1 : lines.index("", start)]
-    return lines[start], [
-        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
-    ]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -104,20 +88,9 @@ def test_error_sees_one_wrong_entry():
     )
 
 
-def test_ceiling_is_the_rate_of_the_best_run(monkeypatch):
-    class Clock(bench.Timer):
-        def blocked_autorange(self, min_run_time):
-            return measurement(0.5, 0.25, 1.0)
-
-    monkeypatch.setattr(bench, "Timer", Clock)
-    monkeypatch.setitem(bench.LARGE, "cpu", 10)
-    assert bench.matmul_rate(torch.device("cpu"), 0.1, 1) == 1000 / 0.25
-
-
 def test_table_has_a_row_for_each_size_and_variant(run_of):
-    header, rows = table(run_of("matmul_order").stdout)
-    assert header == bench.HEADER
-    found = [(row["p"], row["variant"]) for row in rows]
+    rows = table(run_of("matmul_order").stdout)[1]
+    found = [(row["size"], row["variant"]) for row in rows]
     assert found == [(p, variant) for p in ("2", "4", "24") for variant in VARIANTS]
 
 
@@ -125,14 +98,8 @@ def test_table_adds_up(run_of):
     stdout = run_of("matmul_order").stdout
     ceiling = float(stdout.split("at best ")[1].split(" G")[0])
     for row in table(stdout)[1]:
-        p, rate = int(row["p"]), float(row["rate"])
-        does = bench.multiply_adds(24, 24, p, 24)[row["variant"]]
-        assert float(row["does"]) * 1e6 == pytest.approx(does, rel=1e-3)
-        # three digits of the rate are printed, four of the others
-        assert rate == pytest.approx(float(row["does"]) / float(row["median"]), rel=0.01)
-        assert float(row["share"].rstrip("%")) == pytest.approx(
-            100 * rate / ceiling, rel=0.02, abs=1
-        )
+        p = int(row["size"])
+        assert adds_up(row, bench.multiply_adds(24, 24, p, 24)[row["variant"]], ceiling), row
         A, B, C = (X.double() for X in main_factors(24, p))
         assert float(row["error"]) <= bench.allowed_error(A, B, C) * 1.5  # printed to one digit
 
@@ -217,33 +184,28 @@ def test_diagram_tells_names_sizes_and_multiply_adds(drawn, tmp_path):
 @pytest.fixture(scope="module")
 def timing(tmp_path_factory):
     """The figure of times that are known, and these times in milliseconds by p and variant."""
-    known = {8: {LEFT: 0.5, RIGHT: 4.0, MULTI_DOT: 0.6}, 64: {LEFT: 1, RIGHT: 5, MULTI_DOT: 1.1}}
+    milliseconds = {
+        8: {LEFT: 0.5, RIGHT: 4.0, MULTI_DOT: 0.6},
+        64: {LEFT: 1, RIGHT: 5, MULTI_DOT: 1.1},
+    }
     results = {
-        p: {
-            variant: measurement(*(ms * 1e-3 * k for k in (1, 1.1, 1.3, 2)))
-            for variant, ms in by_variant.items()
-        }
-        for p, by_variant in known.items()
+        p: {variant: known(ms * 1e-3) for variant, ms in by_variant.items()}
+        for p, by_variant in milliseconds.items()
     }
     outpath = tmp_path_factory.mktemp("figure") / "new folder" / TIMING
     with drawing() as figures:
         bench.draw_timing(results, 512, 8, 40e9, outpath)
-    return figures[TIMING], known
-
-
-QUARTILES = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75])
+    return figures[TIMING], milliseconds
 
 
 def test_figure_shows_medians_and_quartiles(timing):
-    fig, known = timing
+    fig, milliseconds = timing
     for container, variant in zip(fig.axes[0].containers, VARIANTS, strict=True):
-        data, _, bars = container.lines
-        ms = np.array([by_variant[variant] for by_variant in known.values()])
         assert container.get_label() == variant
-        assert data.get_xdata() == pytest.approx([8, 64])
-        assert data.get_ydata() == pytest.approx(ms * QUARTILES[1])
-        ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
-        assert ends == pytest.approx(np.outer(ms, QUARTILES[[0, 2]]))
+        x, *y = error_bars(container).T
+        assert x == pytest.approx([8, 64])
+        ms = [by_variant[variant] for by_variant in milliseconds.values()]
+        assert np.array(y) == pytest.approx(np.outer([LOW, MIDDLE, HIGH], ms))
 
 
 def test_figure_shows_what_the_ceiling_predicts(timing):
@@ -255,11 +217,8 @@ def test_figure_shows_what_the_ceiling_predicts(timing):
 
 def test_figure_shows_the_ratio_of_the_orders_beside_the_prediction(timing):
     ax = timing[0].axes[1]
-    data, _, bars = ax.containers[0].lines
-    assert data.get_ydata() == pytest.approx([8, 5])
-    low, _, high = QUARTILES / QUARTILES[::-1]
-    ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
-    assert ends == pytest.approx(np.outer([8, 5], [low, high]))
+    _, *y = error_bars(ax.containers[0]).T
+    assert np.array(y) == pytest.approx(np.outer([LOW / HIGH, 1, HIGH / LOW], [8, 5]))
     prediction = next(line for line in ax.get_lines() if line.get_label() == "multiply-adds")
     assert prediction.get_ydata() == pytest.approx([(p + 512) / (2 * p) for p in (8, 64)])
 
@@ -280,36 +239,3 @@ def test_main_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
         assert container.lines[0].get_xdata() == pytest.approx([2, 4, 8])
         assert container.lines[0].get_ydata() == pytest.approx(printed, rel=1e-3)
     assert [complaints(figure) for figure in drawn.values()] == [[], []]
-
-
-def test_reference_is_computed_in_float64(monkeypatch):
-    seen = set()
-
-    def record(product: torch.Tensor, exact: torch.Tensor) -> float:
-        seen.add(exact.dtype)
-        return 0.0
-
-    monkeypatch.setattr(bench, "max_relative_error", record)
-    monkeypatch.setitem(bench.LARGE, "cpu", 16)
-    monkeypatch.setattr(bench, "draw_timing", lambda *_: None)
-    monkeypatch.setattr(bench, "draw_orders", lambda *_: None)
-    bench.main(["--n", "16", "--p", "4", "--sweep", "4", "--seconds", "0.001"])
-    assert seen == {torch.float64}
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (["--n", "0"], "--n: must be a positive whole number, got 0"),
-        (["--p", "-8"], "--p: must be a positive whole number, got -8"),
-        (["--sweep", "8", "x"], "--sweep: must be a positive whole number, got x"),
-        (["--threads", "0"], "--threads: must be a positive whole number, got 0"),
-        (["--seconds", "inf"], "--seconds: must be a positive number, got inf"),
-        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
-    ],
-)
-def test_bad_option_ends_in_one_line(options, complaint, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        bench.main(options)
-    assert exit_.value.code == 2
-    assert complaint in capsys.readouterr().err.splitlines()[-1]

@@ -1,15 +1,11 @@
 """memory_layout.py: every sum is the same sum, and bytes are those of the lines that hold it."""
 
-import inspect
-import math
-
 import numpy as np
 import pytest
 import torch
+from benchmark import HIGH, LOW, MIDDLE, adds_up, error_bars, known, table
 from conftest import drawing, load_script
 from figure_checks import complaints
-from torch.utils.benchmark import Measurement
-from torch.utils.benchmark.utils.common import TaskSpec
 
 bench = load_script("memory_layout")
 
@@ -19,23 +15,8 @@ FIGURE = "memory_layout_efficiency.png"
 U = torch.finfo(torch.float32).eps / 2
 
 
-def measurement(*times: float) -> Measurement:
-    return Measurement(1, list(times), TaskSpec("run()", "pass"))
-
-
 def numbers(n: int, m: int) -> torch.Tensor:
     return torch.rand(n, m, generator=torch.Generator().manual_seed(0))
-
-
-def table(stdout: str) -> tuple[str, list[dict]]:
-    """The header of the printed table and its rows, cell by cell."""
-    lines = stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if "median" in line)
-    names = ["size", "variant", "median", "IQR", "moves", "rate", "share", "error"]
-    rows = lines[start + 1 : lines.index("", start)]
-    return lines[start], [
-        dict(zip(names, [row[:13].strip(), row[14:30].strip(), *row[30:].split()])) for row in rows
-    ]
 
 
 def test_column_major_holds_the_same_numbers_column_by_column():
@@ -141,8 +122,7 @@ def test_line_size(monkeypatch, system, machine, where, size):
 
 
 def test_table_has_a_row_for_each_size_and_variant(run_of):
-    header, rows = table(run_of("memory_layout").stdout)
-    assert header == bench.HEADER
+    rows = table(run_of("memory_layout").stdout)[1]
     found = [(row["size"], row["variant"]) for row in rows]
     assert found == [(size, v) for size in ("512 x 16", "512 x 40") for v in WHOLE + SLICE]
 
@@ -153,15 +133,7 @@ def test_table_adds_up(run_of):
     line = bench.line_size(torch.device("cpu"))
     for row in table(stdout)[1]:
         m = int(row["size"].split(" x ")[1])
-        moved, rate = float(row["moves"]), float(row["rate"])
-        assert moved * 1e6 == pytest.approx(
-            bench.bytes_moved(512, m, line)[row["variant"]], rel=1e-3
-        )
-        # three digits of the rate are printed, four of the others
-        assert rate == pytest.approx(moved / float(row["median"]), rel=0.01)
-        assert float(row["share"].rstrip("%")) == pytest.approx(
-            100 * rate / ceiling, rel=0.02, abs=1
-        )
+        assert adds_up(row, bench.bytes_moved(512, m, line)[row["variant"]], ceiling), row
         terms = m if row["variant"] in ("A.sum(dim=1)", "F.sum(dim=1)", *SLICE) else 512
         assert float(row["error"]) <= bench.allowed_error(terms) * 1.5  # printed to one digit
 
@@ -194,9 +166,7 @@ def figure(tmp_path_factory):
     nanoseconds |= {"F.sum(dim=1)": 0.35, "A[i].sum()": 0.2, "F[i].sum()": 5}
     results = {
         m: {
-            variant: measurement(
-                *((512 if variant in WHOLE else 1) * m * ns * 1e-9 * k for k in (1, 1.1, 1.3, 2))
-            )
+            variant: known((512 if variant in WHOLE else 1) * m * ns * 1e-9)
             for variant, ns in nanoseconds.items()
         }
         for m in (512, 32768)
@@ -211,13 +181,11 @@ def test_figure_shows_medians_and_quartiles_per_number(figure):
     fig, nanoseconds = figure
     for ax, variants in zip(fig.axes, [WHOLE, SLICE], strict=True):
         for container, variant in zip(ax.containers, variants, strict=True):
-            data, _, bars = container.lines
-            low, middle, high = np.percentile([1, 1.1, 1.3, 2], [25, 50, 75]) * nanoseconds[variant]
             assert container.get_label().startswith(variant + ", step ")
-            assert data.get_xdata() == pytest.approx([512, 32768])
-            assert data.get_ydata() == pytest.approx([middle, middle])
-            ends = [segment[:, 1] for segment in bars[0].get_segments()]
-            assert np.array(ends) == pytest.approx(np.array([[low, high]] * 2))
+            x, *y = error_bars(container).T
+            assert x == pytest.approx([512, 32768])
+            expected = np.outer([LOW, MIDDLE, HIGH], [nanoseconds[variant]] * 2)
+            assert np.array(y) == pytest.approx(expected)
 
 
 def test_figure_shows_what_a_copy_would_take(figure):
@@ -259,71 +227,3 @@ def test_main_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
             assert container.lines[0].get_xdata() == pytest.approx([16, 64])
             assert container.lines[0].get_ydata() == pytest.approx(printed, rel=1e-3)
     assert complaints(drawn[FIGURE]) == []
-
-
-def test_variants_take_turns():
-    order = []
-    bench.measure({name: lambda name=name: order.append(name) for name in "ab"}, 1e-4, threads=1)
-    turns = [name for i, name in enumerate(order) if i == 0 or name != order[i - 1]]
-    assert turns == ["a", "b"] * (1 + bench.ROUNDS)  # once to see how long a call takes
-
-
-def test_measurement_holds_the_times_of_all_rounds():
-    m = bench.measure({"a": lambda: None}, 1e-4, threads=1)["a"]
-    assert len(m.times) == bench.ROUNDS
-    assert m.median == pytest.approx(np.median(m.times))
-
-
-def test_measures_with_the_threads_asked_for():
-    seen = set()
-    bench.measure({"a": lambda: seen.add(torch.get_num_threads())}, 1e-4, threads=3)
-    assert seen == {3}
-
-
-def test_a_round_takes_its_part_of_the_seconds(monkeypatch):
-    calls = []
-
-    class Clock(bench.Timer):  # on which a call takes a millisecond
-        def timeit(self, number):
-            calls.append(number)
-            return Measurement(number, [number * 1e-3], self._task_spec)
-
-    monkeypatch.setattr(bench, "Timer", Clock)
-    assert bench.measure({"a": lambda: None}, 0.1, threads=1)["a"].median == pytest.approx(1e-3)
-    assert calls == [1] + [math.floor(0.1 / bench.ROUNDS / 1e-3)] * bench.ROUNDS
-
-
-@pytest.mark.parametrize("name", ["matmul_order", "devices"])
-def test_benchmarks_share_their_helpers_word_for_word(name):
-    other = load_script(name)
-    for function in ["measure", "quartiles", "verdict", "device", "positive_int", "positive_float"]:
-        ours, theirs = getattr(bench, function), getattr(other, function)
-        assert inspect.getsource(ours) == inspect.getsource(theirs), function
-
-
-def test_reference_is_computed_in_float64(monkeypatch):
-    seen = set()
-    monkeypatch.setattr(bench, "draw", lambda *_: None)
-    monkeypatch.setattr(bench, "max_relative_error", lambda _, exact: seen.add(exact.dtype) or 0.0)
-    monkeypatch.setattr(bench, "copy_bandwidth", lambda *_: 20e9)
-    bench.main(["--m", "16", "--seconds", "0.001"])
-    assert seen == {torch.float64}
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (["--m", "10", "0"], "--m: must be a positive whole number, got 0"),
-        (["--m", "1.5"], "--m: must be a positive whole number, got 1.5"),
-        (["--threads", "0"], "--threads: must be a positive whole number, got 0"),
-        (["--seconds", "0"], "--seconds: must be a positive number, got 0"),
-        (["--seconds=-1"], "--seconds: must be a positive number, got -1"),
-        (["--seconds", "nan"], "--seconds: must be a positive number, got nan"),
-        (["--device", "tpu"], "--device: tpu is not here; this machine has cpu"),
-    ],
-)
-def test_bad_option_ends_in_one_line(options, complaint, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        bench.main(options)
-    assert exit_.value.code == 2
-    assert complaint in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,186 @@
+"""What holds for every benchmark: how it measures, what it concludes, and what it refuses.
+
+The helpers that each benchmark brings along are the same, word for word: one copy is tested.
+"""
+
+import inspect
+import math
+from argparse import ArgumentTypeError
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from benchmark import BENCHMARKS, measurement, table
+from conftest import load_script
+from scripts import SCRIPTS
+from torch.utils.benchmark import Measurement
+
+bench = load_script("inplace")
+
+HELPERS = [
+    *("measure", "quartiles", "verdict", "copy_bandwidth", "matmul_rate", "page_faults"),
+    *("reuse_freed_memory", "device", "positive_int", "positive_float"),
+]
+OWN = {("vectorization", "verdict")}  # its ratios need a separator of thousands
+SIZES = {
+    "inplace": ["--sizes"],
+    "broadcasting": ["--rows", "--columns"],
+    "vectorization": ["--sizes", "--loop"],
+    "memory_layout": ["--m"],
+    "matmul_order": ["--n", "--p", "--sweep"],
+    "devices": ["--n"],
+    "gd_nd_torch": ["--d", "--sizes"],  # a benchmark too, in its second half
+}
+NUMBERS = ("0", "-1", "nan", "inf", "soon")
+
+
+@pytest.mark.parametrize("helper", HELPERS)
+def test_helpers_are_the_same_word_for_word(helper):
+    sources = [
+        inspect.getsource(getattr(load_script(name), helper))
+        for name in BENCHMARKS
+        if hasattr(load_script(name), helper) and (name, helper) not in OWN
+    ]
+    assert len(sources) > 1
+    assert len(set(sources)) == 1
+
+
+def test_variants_take_turns():
+    order = []
+    bench.measure({name: lambda name=name: order.append(name) for name in "ab"}, 1e-4, threads=1)
+    turns = [name for i, name in enumerate(order) if i == 0 or name != order[i - 1]]
+    assert turns == ["a", "b"] * (1 + bench.ROUNDS)  # once to see how long a call takes
+
+
+def test_measurement_holds_the_times_of_all_rounds():
+    m = bench.measure({"a": lambda: None}, 1e-4, threads=1)["a"]
+    assert len(m.times) == bench.ROUNDS
+    assert m.median == pytest.approx(np.median(m.times))
+
+
+def test_measures_with_the_threads_asked_for():
+    seen = set()
+    bench.measure({"a": lambda: seen.add(torch.get_num_threads())}, 1e-4, threads=3)
+    assert seen == {3}
+
+
+def test_a_round_takes_its_part_of_the_seconds(monkeypatch):
+    calls = []
+
+    class Clock(bench.Timer):  # on which a call takes a millisecond
+        def timeit(self, number):
+            calls.append(number)
+            return Measurement(number, [number * 1e-3], self._task_spec)
+
+    monkeypatch.setattr(bench, "Timer", Clock)
+    assert bench.measure({"a": lambda: None}, 0.1, threads=1)["a"].median == pytest.approx(1e-3)
+    assert calls == [1] + [math.floor(0.1 / bench.ROUNDS / 1e-3)] * bench.ROUNDS
+
+
+def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch):
+    monkeypatch.setattr(bench, "measure", lambda variants, *_: {"copy": measurement(2.0)})
+    assert bench.copy_bandwidth(torch.device("cpu"), 0.1, 1) == 2 * 128 * 2**20 / 2.0
+
+
+def test_ceiling_of_arithmetic_is_the_rate_of_the_best_run(monkeypatch):
+    matmul = load_script("matmul_order")
+
+    class Clock(matmul.Timer):
+        def blocked_autorange(self, min_run_time):
+            return measurement(0.5, 0.25, 1.0)
+
+    monkeypatch.setattr(matmul, "Timer", Clock)
+    monkeypatch.setitem(matmul.LARGE, "cpu", 10)
+    assert matmul.matmul_rate(torch.device("cpu"), 0.1, 1) == 1000 / 0.25
+
+
+def test_page_faults_are_those_of_one_call(monkeypatch):
+    usage = SimpleNamespace(ru_minflt=100)
+
+    def run():
+        usage.ru_minflt += 7
+
+    fake = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda _: SimpleNamespace(**vars(usage)))
+    monkeypatch.setattr(bench, "resource", fake)
+    assert bench.page_faults(run) == 7
+
+
+def test_page_faults_are_unknown_where_the_system_does_not_tell(monkeypatch):
+    monkeypatch.setattr(bench, "resource", None)
+    assert math.isnan(bench.page_faults(lambda: None))
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "line"),
+    [
+        ((4, 5, 6, 7, 8), (1, 2, 3, 4, 5), "held here, 2x (1.25-3.5)"),
+        ((1, 2, 3, 4, 5), (4, 5, 6, 7, 8), "did not hold here, 0.5x (0.286-0.8)"),
+        ((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), "did not hold here, 1.25x (0.8-2)"),  # spreads overlap
+    ],
+)
+@pytest.mark.parametrize("name", ["inplace", "vectorization"])
+def test_verdict(name, slow, fast, line):
+    found = load_script(name).verdict("a claim", measurement(*slow), measurement(*fast))
+    assert found == f'claim: "a claim": {line}'
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_table_stands_under_its_header(run_of, name):
+    header, rows = table(run_of(name).stdout)
+    assert header == load_script(name).HEADER
+    assert rows
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "vectorization"])
+def test_reference_is_computed_in_float64(monkeypatch, tmp_path, name):
+    """That of vectorization.py is a number, which Python holds in float64."""
+    script, seen = load_script(name), set()
+
+    def record(result: torch.Tensor, exact: torch.Tensor) -> float:
+        seen.add(exact.dtype)
+        return 0.0
+
+    monkeypatch.setattr(script, "max_relative_error", record)
+    monkeypatch.setattr(script, "FIGURES", tmp_path)
+    monkeypatch.setattr(script.plt.Figure, "savefig", lambda *_, **options: None)
+    if hasattr(script, "LARGE"):
+        monkeypatch.setitem(script.LARGE, "cpu", 16)
+    else:
+        monkeypatch.setattr(script, "copy_bandwidth", lambda *_: 20e9)
+    script.main([*SCRIPTS[name].small[:-2], "--seconds", "0.001"])
+    assert seen == {torch.float64}
+
+
+def refusals() -> list:
+    """A bad option of a script, and what the script is to say of it."""
+    whole, number = "must be a positive whole number, got", "must be a positive number, got"
+    here = "is not here; this machine has cpu"
+    cases = []
+    for name, sizes in SIZES.items():
+        values = [(size, value, f"{whole} {value}") for size in sizes for value in ("0", "-3")]
+        values += [(sizes[0], value, f"{whole} {value}") for value in ("1.5", "many")]
+        values += [("--threads", value, f"{whole} {value}") for value in ("0", "-1", "none")]
+        values += [("--seconds", value, f"{number} {value}") for value in NUMBERS]
+        values += [("--device", "tpu", f"tpu {here}")]
+        if name == "gd_nd_torch":
+            values += [("--eta", value, f"{number} {value}") for value in NUMBERS]
+        cases += [pytest.param(name, *case, id=f"{name} {case[0]}={case[1]}") for case in values]
+    return cases
+
+
+@pytest.mark.parametrize(("name", "option", "value", "complaint"), refusals())
+def test_bad_option_ends_in_one_line(name, option, value, complaint, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        load_script(name).main([f"{option}={value}"])
+    assert exit_.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"error: argument {option}: {complaint}" in last
+
+
+def test_device_that_is_absent_names_those_present(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert bench.device("cuda") == torch.device("cuda")
+    with pytest.raises(ArgumentTypeError, match="mps is not here; this machine has cpu, cuda$"):
+        bench.device("mps")
