@@ -6,13 +6,15 @@ The helpers that each benchmark brings along are the same, word for word: one co
 import inspect
 import math
 from argparse import ArgumentTypeError
+from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from benchmark import BENCHMARKS, measurement, table
-from conftest import load_script
+from conftest import drawing, load_script
 from scripts import SCRIPTS
 from torch.utils.benchmark import Measurement
 
@@ -132,24 +134,52 @@ def test_table_stands_under_its_header(run_of, name):
     assert rows
 
 
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
+    """What main() does with --threads 3: threads it times with and leaves, dtypes of references."""
+
+    @cache
+    def run(name: str) -> SimpleNamespace:
+        script, seen = load_script(name), SimpleNamespace(threads=set(), dtypes=set())
+
+        class Timer(script.Timer):
+            def __init__(self, *args, num_threads, **options):
+                seen.threads.add(num_threads)
+                super().__init__(*args, num_threads=num_threads, **options)
+
+        def max_relative_error(result: torch.Tensor, exact: torch.Tensor) -> float:
+            seen.dtypes.add(exact.dtype)
+            return 0.0
+
+        with drawing(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(script, "Timer", Timer)
+            patch.setattr(script, "FIGURES", tmp_path_factory.mktemp("figures"))
+            if hasattr(script, "max_relative_error"):
+                patch.setattr(script, "max_relative_error", max_relative_error)
+            if hasattr(script, "LARGE"):
+                patch.setitem(script.LARGE, "cpu", 16)
+            before = torch.get_num_threads()
+            script.main([*SCRIPTS[name].small[:-1], "0.001", "--threads", "3"])
+            seen.left = torch.get_num_threads()
+            torch.set_num_threads(before)
+        return seen
+
+    return run
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_all_is_timed_with_the_threads_asked_for(name, traced):
+    assert traced(name).threads == {3}
+
+
+def test_values_of_the_sums_are_computed_with_the_threads_asked_for(traced):
+    assert traced("vectorization").left == 3
+
+
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "vectorization"])
-def test_reference_is_computed_in_float64(monkeypatch, tmp_path, name):
+def test_reference_is_computed_in_float64(name, traced):
     """That of vectorization.py is a number, which Python holds in float64."""
-    script, seen = load_script(name), set()
-
-    def record(result: torch.Tensor, exact: torch.Tensor) -> float:
-        seen.add(exact.dtype)
-        return 0.0
-
-    monkeypatch.setattr(script, "max_relative_error", record)
-    monkeypatch.setattr(script, "FIGURES", tmp_path)
-    monkeypatch.setattr(script.plt.Figure, "savefig", lambda *_, **options: None)
-    if hasattr(script, "LARGE"):
-        monkeypatch.setitem(script.LARGE, "cpu", 16)
-    else:
-        monkeypatch.setattr(script, "copy_bandwidth", lambda *_: 20e9)
-    script.main([*SCRIPTS[name].small[:-2], "--seconds", "0.001"])
-    assert seen == {torch.float64}
+    assert traced(name).dtypes == {torch.float64}
 
 
 def refusals() -> list:
