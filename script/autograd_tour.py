@@ -63,8 +63,9 @@ print("y.requires_grad:", y.requires_grad)
 
 # %% [markdown]
 # ## The graph is the chain rule
-# `grad_fn` is the last operation, `next_functions` are those that its inputs came from. Walked
-# from the loss L = sum(w * w) / 2, the graph ends at the leaf w, reached once for each factor.
+# `grad_fn` is the backward node of the last operation, `next_functions` lead to those of its
+# inputs. Walked from the loss L = sum(w * w) / 2, the graph ends at the leaf w, reached once for
+# each factor.
 
 
 # %%
@@ -112,8 +113,8 @@ print("equals w?", torch.equal(d_left + d_right, w))
 
 # %% [markdown]
 # ## You cannot assign into a leaf that requires grad
-# The new entry would not be what the record says w is. So do what w needs first, and ask for
-# gradients last, with `requires_grad_()`.
+# w would become the result of the assignment, no leaf any more, and lose its `.grad`. So do to w
+# what it needs first, and ask for gradients last, with `requires_grad_()`.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -327,7 +328,8 @@ print("w.grad:", w.grad)
 # %% [markdown]
 # ## What came out is the vector-Jacobian product
 # The Jacobian J has a row of derivatives for each output, here diag(2, 4, 6). `backward(v)` gives
-# J^T v. `torch.func.jacrev` builds J itself, to check.
+# J^T v. `torch.func.jacrev` builds J itself, to check; its first call loads much of PyTorch and
+# takes a while.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -344,8 +346,9 @@ print("w.grad:", w.grad)
 
 # %% [markdown]
 # ## J^T v, not J v
-# A diagonal J equals its transpose and cannot tell the two apart. Two outputs of three inputs
-# can: v has an entry for each output, the result one for each input. J v has no meaning here.
+# The notes call the result both vector-Jacobian and Jacobian-vector product. A diagonal J equals
+# its transpose and cannot tell the two apart. Two outputs of three inputs can: v has an entry for
+# each output, the result one for each input. J v has no meaning here.
 
 
 # %%

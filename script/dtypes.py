@@ -16,20 +16,20 @@ BLUE, GREEN, VERMILION = "#0072B2", "#009E73", "#D55E00"  # Okabe-Ito
 
 # %% [markdown]
 # ## The types of this course
-# Four kinds of real numbers, two of integers, and truth values, a byte each.
+# Four kinds of floating-point numbers, two of integers, and booleans, a byte each.
 
 # %%
-reals = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-for dtype in [*reals, torch.int32, torch.int64, torch.bool]:
-    print(f"{str(dtype):15} {dtype.itemsize} bytes  real numbers? {dtype.is_floating_point}")
+floats = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+for dtype in [*floats, torch.int32, torch.int64, torch.bool]:
+    print(f"{str(dtype):15} {dtype.itemsize} bytes  floating point? {dtype.is_floating_point}")
 # Output:
-# torch.float16   2 bytes  real numbers? True
-# torch.bfloat16  2 bytes  real numbers? True
-# torch.float32   4 bytes  real numbers? True
-# torch.float64   8 bytes  real numbers? True
-# torch.int32     4 bytes  real numbers? False
-# torch.int64     8 bytes  real numbers? False
-# torch.bool      1 bytes  real numbers? False
+# torch.float16   2 bytes  floating point? True
+# torch.bfloat16  2 bytes  floating point? True
+# torch.float32   4 bytes  floating point? True
+# torch.float64   8 bytes  floating point? True
+# torch.int32     4 bytes  floating point? False
+# torch.int64     8 bytes  floating point? False
+# torch.bool      1 bytes  floating point? False
 
 # %% [markdown]
 # ## What PyTorch picks
@@ -72,17 +72,19 @@ for dtype in [torch.float16, torch.bfloat16, torch.float32, torch.float64]:
 
 # %% [markdown]
 # ## eps is a relative step
-# The step doubles at each power of 2. From 2048 on, float16 counts by twos.
+# The step to the next number doubles at each power of 2: from 2048 on, float16 counts by twos.
+# To add less than half a step changes nothing.
 
 # %%
 for x in [1.0, 4.0, 2048.0]:
     here = torch.tensor(x, dtype=torch.float16)
     step = x * torch.finfo(torch.float16).eps  # x is a power of 2
-    print(f"at {x:6}: step {step:.2g}, x + step / 2 == x? {bool(here + step / 2 == here)}")
+    added = [bool(here + part * step > here) for part in (1, 0.4)]
+    print(f"at {x:6}: step {step:.2g}, x + step > x? {added[0]}, x + 0.4 step > x? {added[1]}")
 # Output:
-# at    1.0: step 0.00098, x + step / 2 == x? True
-# at    4.0: step 0.0039, x + step / 2 == x? True
-# at 2048.0: step 2, x + step / 2 == x? True
+# at    1.0: step 0.00098, x + step > x? True, x + 0.4 step > x? False
+# at    4.0: step 0.0039, x + step > x? True, x + 0.4 step > x? False
+# at 2048.0: step 2, x + step > x? True, x + 0.4 step > x? False
 
 # %% [markdown]
 # ## The bits of one number, read from memory
@@ -161,8 +163,8 @@ for dtype in [torch.float16, torch.bfloat16]:
 # %% [markdown]
 # ## Type promotion
 # Two float types meet in the smallest that holds both, a float and an int in the float. A single
-# number, Python's or a tensor of shape (), widens no tensor with axes, unless it is a float and
-# the tensor of ints.
+# number, Python's or a tensor of shape (), changes the dtype of a tensor with dimensions only if
+# it is of a higher kind, in the order bool, int, float.
 
 # %%
 half = torch.ones(2, dtype=torch.float16)
@@ -172,6 +174,7 @@ print("float16 + int64:   ", (half + torch.ones(2, dtype=torch.int64)).dtype)
 print("float16 + 1.5:     ", (half + 1.5).dtype)
 print("float16 + float32 of shape ():", (half + torch.tensor(1.5)).dtype)
 print("int64 + 1.5:       ", (torch.tensor([1, 2]) + 1.5).dtype)
+print("bool + 1:          ", (torch.tensor([True, False]) + 1).dtype)
 # Output:
 # float16 + float32:  torch.float32
 # float16 + bfloat16: torch.float32
@@ -179,11 +182,12 @@ print("int64 + 1.5:       ", (torch.tensor([1, 2]) + 1.5).dtype)
 # float16 + 1.5:      torch.float16
 # float16 + float32 of shape (): torch.float16
 # int64 + 1.5:        torch.float32
+# bool + 1:           torch.int64
 
 # %% [markdown]
 # ## The accumulation exercise
-# 1000 copies of 0.0100001, added one by one: 10.0001, were it exact. float32 is wrong in the
-# fourth decimal already, a bfloat16 accumulator in the first digit.
+# 1000 copies of 0.0100001, added one by one. The notes print 10.0001 for the first: that is the
+# exact sum, and float32 gives 10.000156. A bfloat16 accumulator is wrong in the first digit.
 
 
 # %%
@@ -198,6 +202,7 @@ x = torch.full((1000,), 0.0100001)
 x_f16, x_bf16 = x.to(torch.float16), x.to(torch.bfloat16)
 zero = torch.tensor(0.0)
 print("float32 accumulator + float32 values:", add_up(x, zero))
+print(f"the same to six decimals: {add_up(x, zero).item():.6f}, exact: {1000 * 0.0100001:.6f}")
 print("float16 accumulator + float16 values:", add_up(x_f16, zero.to(torch.float16)))
 print("float32 accumulator + float16 values (implicit upcast):", add_up(x_f16, zero))
 print("float32 accumulator + float16 values (explicit upcast):", add_up(x_f16.float(), zero))
@@ -205,6 +210,7 @@ print("bfloat16 accumulator + bfloat16 values:", add_up(x_bf16, zero.to(torch.bf
 print("float32 accumulator + bfloat16 values:", add_up(x_bf16, zero))
 # Output:
 # float32 accumulator + float32 values: tensor(10.0002)
+# the same to six decimals: 10.000156, exact: 10.000100
 # float16 accumulator + float16 values: tensor(9.9531, dtype=torch.float16)
 # float32 accumulator + float16 values (implicit upcast): tensor(10.0021)
 # float32 accumulator + float16 values (explicit upcast): tensor(10.0021)
@@ -265,9 +271,9 @@ print(f"stalls at {total.item()} after {terms} terms; the exact sum is {terms * 
 
 # %% [markdown]
 # ## torch.sum accumulates wider and adds pairwise
-# On float16 it keeps a wider accumulator inside and rounds once, at the end: it finds the float16
-# nearest to the exact sum. Where each sum is a float16, one by one mostly misses it, and pairs,
-# though better, often.
+# On float16 its accumulator is wider, and only the result is a float16: here the one nearest to
+# the exact sum, in every row. Where each sum on the way is a float16, one by one mostly misses it;
+# pairs, though better, often.
 
 # %%
 torch.manual_seed(0)

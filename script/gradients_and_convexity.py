@@ -98,16 +98,23 @@ def L(w):
 
 
 w1, w2, t = torch.tensor(-1.0), torch.tensor(1.0), 0.5
-print("L(t w1 + (1-t) w2) =", L(t * w1 + (1 - t) * w2).item())
-print("t L(w1) + (1-t) L(w2) =", (t * L(w1) + (1 - t) * L(w2)).item())
+graph = L(t * w1 + (1 - t) * w2).item()
+chord = (t * L(w1) + (1 - t) * L(w2)).item()
+print(f"w1 = {w1.item()}, w2 = {w2.item()}, t = {t}")
+print("graph, L(t w1 + (1-t) w2):   ", graph)
+print("chord, t L(w1) + (1-t) L(w2):", chord)
+print("graph <= chord?", graph <= chord)
 # Output:
-# L(t w1 + (1-t) w2) = 0.5
-# t L(w1) + (1-t) L(w2) = 0.0
+# w1 = -1.0, w2 = 1.0, t = 0.5
+# graph, L(t w1 + (1-t) w2):    0.5
+# chord, t L(w1) + (1-t) L(w2): 0.0
+# graph <= chord? False
 
 # %% [markdown]
 # ## Convex: where the gradient vanishes, no point lies lower
-# The least-squares loss is convex. At its stationary point, which `lstsq` finds, no random other
-# point has a smaller loss, near or far.
+# A convex graph lies above its tangents, L(v) >= L(w) + grad.(v - w), so where grad = 0 no v lies
+# lower. The least-squares loss is convex: from its stationary point, which `lstsq` finds, no
+# random point, near or far, has a smaller loss.
 
 # %%
 torch.manual_seed(0)

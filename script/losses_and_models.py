@@ -196,7 +196,7 @@ print("as the model does?", torch.allclose(by_hand, model(X), atol=1e-6))
 # %% [markdown]
 # ## Why squeeze the column
 # With labels of shape (n,), a column would broadcast to all n x n differences. This loss refuses;
-# a difference written by hand does not, and its mean is another number.
+# a difference written by hand does not, and its mean square is another number.
 
 # %%
 column, y = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([1.0, 2.0, 3.0])
@@ -221,7 +221,7 @@ print("v - y:     ", tuple((v - y).shape), "   mean square:", ((v - y) ** 2).mea
 model = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))
 data = torch.randn(8, 5)
 total = sum(p.numel() for p in model.parameters())
-fig, ax = plt.subplots(figsize=(10, 3.2), layout="constrained")
+fig, ax = plt.subplots(figsize=(10, 2.9), layout="constrained")
 fig.suptitle(f"A two-layer network keeps {total} numbers, however many examples flow through it")
 ax.set_aspect("equal")
 ax.axis("off")
@@ -238,7 +238,7 @@ def cells(x: float, rows: int, columns: int, color: str) -> float:
 
 end = cells(0, *data.shape, SKY)
 ax.text(end / 2, 5, f"inputs\n{tuple(data.shape)}", ha="center")
-for layer, name in zip(model, ["hidden\n", "hidden\n", "logits\n"]):
+for layer, name in zip(model, ["pre-activations", "hidden", "logits"]):
     box = end + 4  # the layer: its parameters in a box
     ax.annotate("", (box, 0), (end + 0.5, 0), arrowprops={"arrowstyle": "->"})
     lines, inside = [], box + 3
@@ -254,7 +254,7 @@ for layer, name in zip(model, ["hidden\n", "hidden\n", "logits\n"]):
     data = layer(data)  # what leaves the layer
     ax.annotate("", (right + 4, 0), (right, 0), arrowprops={"arrowstyle": "->"})
     end = cells(right + 4.5, *data.shape, SKY)
-    ax.text((right + 4.5 + end) / 2, 5, f"{name}{tuple(data.shape)}", ha="center")
+    ax.text((right + 4.5 + end) / 2, 5, f"{name}\n{tuple(data.shape)}", ha="center")
 
 ax.text(end + 0.7, -5, f"squeeze(1)\n{tuple(data.squeeze(1).shape)}", ha="center", va="top")
 FIGURES.mkdir(parents=True, exist_ok=True)

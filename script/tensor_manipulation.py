@@ -28,7 +28,7 @@ print("A.numel():", A.numel())
 # %% [markdown]
 # ## Memory is one-dimensional
 # The stride of a dimension says how many elements to step in memory for one step along it. So
-# entry (i, j) lies `i * stride[0] + j * stride[1]` elements behind the first.
+# entry (i, j) lies `i * stride[0] + j * stride[1]` elements after the first.
 
 # %%
 A = torch.arange(12).reshape(3, 4)
@@ -42,7 +42,7 @@ print("A[1, 2]:", A[1, 2].item(), " in memory:", memory[1 * down + 2 * right].it
 
 # %% [markdown]
 # ## Transpose moves no data
-# Only the shape and the strides trade places. The transpose is not contiguous: read row by row,
+# Only the two sizes and the two strides swap. The transpose is not contiguous: read row by row,
 # it jumps about in memory.
 
 # %%
