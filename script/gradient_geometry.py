@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from mpl_toolkits.mplot3d import proj3d
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"  # Okabe-Ito
@@ -92,13 +93,15 @@ def draw_tangent_plane(x0: torch.Tensor, outpath: Path) -> None:
     g, n = gradient(paraboloid, x0), normal(x0)
     uphill = g / g.norm()
     fig = plt.figure(figsize=(8, 4))
-    ax = fig.add_axes((0, -0.45, 1, 1.85), projection="3d", proj_type="ortho")
+    ax = fig.add_axes(
+        (0, -0.43, 1, 1.85), projection="3d", proj_type="ortho", computed_zorder=False
+    )
 
-    radius, angle = np.meshgrid(np.linspace(0, 1.7, 35), np.linspace(0, 2 * np.pi, 181))
+    radius, angle = np.meshgrid(np.linspace(0, 1.7, 60), np.linspace(0, 2 * np.pi, 91))
     x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
     height = paraboloid(torch.from_numpy(x)).numpy()
     x1, x2 = np.moveaxis(x, -1, 0)
-    ax.plot_surface(x1, x2, height, color=BLUE, alpha=0.25, linewidth=0, rcount=35, ccount=181)
+    ax.plot_surface(x1, x2, height, color=BLUE, alpha=0.25, linewidth=0, rstride=1, cstride=1)
 
     point = torch.cat([x0, paraboloid(x0)[None]])
     steepest = torch.cat([uphill, g.norm()[None]])  # up the plane, and across it
@@ -111,9 +114,9 @@ def draw_tangent_plane(x0: torch.Tensor, outpath: Path) -> None:
         color=ORANGE,
         alpha=0.6,
         shade=False,
+        zorder=0,  # it lies below the paraboloid
     )
     ax.plot(*torch.stack([point - steepest, point + steepest]).T, color=ORANGE, linewidth=2)
-    ax.quiver(*point, *n, color=VERMILION, linewidth=2.5, arrow_length_ratio=0.12)
     ax.plot(*point[:, None], "o", color="black", markersize=6)
     side = 0.12
     a, b = side * steepest, side * n / n.norm()
@@ -122,11 +125,15 @@ def draw_tangent_plane(x0: torch.Tensor, outpath: Path) -> None:
     ax.set_aspect("equal")
     ax.view_init(elev=12, azim=math.degrees(math.atan2(g[1], g[0])) - 90)
     ax.set_axis_off()
+    x, y, _ = proj3d.proj_transform(*torch.stack([point, point + n]).T.numpy(), ax.get_proj())
+    arrow = {"arrowstyle": "-|>", "color": VERMILION, "linewidth": 2.5, "mutation_scale": 20}
+    start, tip = zip(x, y)
+    ax.annotate("", tip, start, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0}, zorder=1.5)
     ax.text(*(point + 1.06 * n), r"normal $(\nabla f, -1)$", color=VERMILION, va="top", ha="center")
     ax.text(*(point + 1.06 * steepest), "tangent plane", color="#8A5F00", ha="left", va="center")
     rim = torch.cat([-1.7 * uphill, torch.tensor([1.7**2 / 2]).to(x0)])
     ax.text(*rim, r"$f(x) = \|x\|^2 / 2$  ", color=BLUE, ha="right", va="center")
-    ax.text(*(point - 0.1 * n), "$x$ ", ha="right", va="bottom")
+    ax.text(*(point - 0.1 * n), "$(x, f(x))$ ", ha="right", va="bottom")
     fig.suptitle(r"The normal $(\nabla f, -1)$ stands at a right angle to the tangent plane")
     outpath.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(outpath, dpi=200)
@@ -144,8 +151,8 @@ def draw_directions(g: torch.Tensor, outpath: Path) -> None:
         "orthogonal": (sideways, GREEN, "--"),
         "positively correlated": (between, PURPLE, "-."),
     }
-    fig, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    ax.plot(*unit_circle(361)[:, :].T, color="0.75", zorder=0)
+    fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+    ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.75", zorder=0))
     for name, (delta, color, linestyle) in directions.items():
         x, y = delta.tolist()
         ax.plot([0, 0.95 * x], [0, 0.95 * y], color=color, linestyle=linestyle, linewidth=2.5)
@@ -157,13 +164,13 @@ def draw_directions(g: torch.Tensor, outpath: Path) -> None:
             1.08 * y,
             f"{name}\n$\\nabla f \\cdot \\delta = {product + 0.0:.2f}$",
             color=color if color != ORANGE else "#8A5F00",
-            ha="left" if x > 0 else "right",
-            va="bottom" if y > 0 else "top",
+            ha="center" if abs(x) < 0.3 else "left" if x > 0 else "right",
+            va="center" if abs(y) < 0.3 else "bottom" if y > 0 else "top",
         )
     ax.plot(0, 0, "o", color="black", markersize=5)
     ax.set_aspect("equal")
     ax.set_xlim(-2.5, 2.5)
-    ax.set_ylim(-1.25, 1.25)
+    ax.set_ylim(-1.4, 1.4)
     ax.set_xlabel(r"$\delta_1$")
     ax.set_ylabel(r"$\delta_2$")
     ax.grid(alpha=0.3)
@@ -188,24 +195,28 @@ def main(argv: list[str] | None = None) -> None:
         nargs=2,
         default=(0.8, 0.4),
         metavar=("X1", "X2"),
-        help="the point x, not 0 and within 1.5 of it",
+        help="the point x, at a distance of 0.6 to 1.3 from 0",
     )
     args = parser.parse_args(argv)
     x0 = torch.tensor(args.point, dtype=torch.float64)
-    if not 0 < x0.norm().item() <= 1.5:
-        parser.error(
-            f"argument --point: must be finite, not 0 and within 1.5 of it, got {args.point}"
-        )
+    if not 0.6 <= x0.norm().item() <= 1.3:
+        parser.error(f"argument --point: must be 0.6 to 1.3 away from 0, got {args.point}")
 
     g, n = gradient(paraboloid, x0), normal(x0)
     print(f"x = {x0.tolist()}, grad = {g.tolist()}, ||grad|| = {g.norm().item():.6f}")
-    in_plane = torch.cat([g, g.dot(g)[None]])  # the plane rises by grad.delta along delta = grad
-    print(f"normal.(steepest line of the plane) = {n.dot(in_plane).item() + 0.0:.1e}")
+    delta = unit_circle(12)
+    rise = tangent_plane(x0, x0 + delta) - paraboloid(x0)
+    in_plane = torch.cat([delta, rise[:, None]], dim=1)
+    gaps = paraboloid(x0 + delta) - tangent_plane(x0, x0 + delta)
+    print("\ntangent plane, in 12 directions:")
+    print("  touches at x?", torch.equal(tangent_plane(x0, x0), paraboloid(x0)))
+    print(f"  lies below f by {gaps.min():.6f} to {gaps.max():.6f} at distance 1")
+    print("  orthogonal to the normal?", torch.allclose(in_plane @ n, torch.zeros(12).double()))
 
     best, least = scan_directions(g, 100_000)
     print("\nscan of 100000 unit directions delta:")
     print(f"  argmin of grad.delta = ({best[0].item():.4f}, {best[1].item():.4f})")
-    opposite = (-g / g.norm()).tolist()
+    opposite = (0.0 - g / g.norm()).tolist()
     print(f"  -grad/||grad||       = ({opposite[0]:.4f}, {opposite[1]:.4f})")
     print(f"  least grad.delta = {least:.6f}, -||grad|| = {-g.norm().item():.6f} (Cauchy-Schwarz)")
 
@@ -216,7 +227,7 @@ def main(argv: list[str] | None = None) -> None:
     print("\nd = 1000, 10000 random unit directions:")
     print(f"  least grad.delta = {least:.2f}, -||grad|| = {bound:.2f}: none comes near")
 
-    print("\nlevel set of (x_1^2 + 4 x_2^2)/2 through 360 points:")
+    print("\nlevel set (x_1^2 + 4 x_2^2)/2 = 1/2, at 360 of its points:")
     print(
         f"  largest |cosine| of gradient and tangent below 1e-15? {level_set_cosine(360) < 1e-15}"
     )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import drawing, load_script
 from figure_checks import complaints
+from matplotlib.text import Annotation
 from mpl_toolkits.mplot3d import proj3d
 
 geometry = load_script("gradient_geometry")
@@ -73,6 +74,9 @@ def test_level_set_is_orthogonal_and_a_wrong_tangent_is_not(monkeypatch):
 
 def test_prints_what_it_found(run_of):
     printed = run_of("gradient_geometry").stdout
+    assert "touches at x? True" in printed
+    assert "lies below f by 0.500000 to 0.500000 at distance 1" in printed
+    assert "orthogonal to the normal? True" in printed
     assert "argmin of grad.delta = (-0.8944, -0.4472)" in printed
     assert "-grad/||grad||       = (-0.8944, -0.4472)" in printed
     assert "least grad.delta = -0.894427, -||grad|| = -0.894427" in printed
@@ -88,6 +92,7 @@ def figures(tmp_path_factory):
 
 
 def test_tangent_plane_is_drawn_with_a_right_angle(figures):
+    figures[PLANE].draw_without_rendering()  # lays it out
     (ax,) = figures[PLANE].axes
     spans = np.ptp([ax.get_xlim(), ax.get_ylim(), ax.get_zlim()], axis=1)
     np.testing.assert_allclose(spans / ax.get_box_aspect(), spans[0] / ax.get_box_aspect()[0])
@@ -100,7 +105,9 @@ def test_tangent_plane_is_drawn_with_a_right_angle(figures):
     (steepest,) = (line for line in lines if len(line) == 2)
     point = np.array([0.8, 0.4, 0.4])
     np.testing.assert_allclose(steepest.mean(axis=0), point)
-    a, b = on_screen(steepest), on_screen([point, point + [0.8, 0.4, -1.0]])
+    (arrow,) = (text for text in ax.texts if isinstance(text, Annotation))
+    a, b = on_screen(steepest), np.diff(ax.transData.transform([arrow.xyann, arrow.xy]), axis=0)[0]
+    np.testing.assert_allclose(b, on_screen([point, point + [0.8, 0.4, -1.0]]))
     # seen from 12 degrees above, the vertical shrinks to cos 12 degrees of its length
     angle = math.degrees(math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
     assert angle == pytest.approx(90, abs=1.5)
@@ -119,9 +126,11 @@ def test_directions_are_drawn_with_their_dot_products(figures):
         assert f"= {product + 0.0:.2f}$" in text.replace("= -0.00", "= 0.00")
 
 
-@pytest.mark.parametrize("name", [PLANE, CIRCLE])
-def test_nothing_overlaps(figures, name):
-    assert complaints(figures[name]) == []
+@pytest.mark.parametrize("point", [(1.3, 0.0), (-0.05, -0.6)])
+def test_nothing_overlaps_at_another_point(point, drawn, monkeypatch, tmp_path):
+    monkeypatch.setattr(geometry, "FIGURES", tmp_path)
+    geometry.main(["--point", *map(str, point)])
+    assert {name: complaints(figure) for name, figure in drawn.items()} == {PLANE: [], CIRCLE: []}
 
 
 @pytest.mark.parametrize("point", [("0", "0"), ("nan", "0"), ("inf", "1"), ("2", "2")])
@@ -129,4 +138,7 @@ def test_bad_point_ends_in_one_line(point, capsys):
     with pytest.raises(SystemExit) as exit_:
         geometry.main(["--point", *point])
     assert exit_.value.code == 2
-    assert "error: argument --point: must be finite" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "error: argument --point: must be 0.6 to 1.3 away from 0"
+        in capsys.readouterr().err.splitlines()[-1]
+    )
