@@ -14,6 +14,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import MaxNLocator
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 BLUE, ORANGE = "#0072B2", "#E69F00"  # Okabe-Ito
@@ -50,18 +51,19 @@ def gd_1d_torch(
     that is not finite ("diverged").
 
     Returns the final w and a history: the lists "k", "w", "L(w)" and "|dL/dw|", one entry an
-    iteration, each logged before the update, and the reason "stop".
+    iteration, each logged before the update, and the reason "stop". So after "max_iters" the final
+    w is one update past the last entry.
 
     Raises ValueError, naming the argument, for a w0 that is not finite, an eta that is not
-    positive and finite, max_iters < 1, an eps_grad that is negative, a NaN anywhere, or an L_fn
-    that does not return a scalar computed from w.
+    positive and finite, a max_iters that is not a whole number >= 1, an eps_grad that is negative,
+    a NaN anywhere, or an L_fn that does not return a scalar computed from w.
     """
     if not math.isfinite(w0):
         raise ValueError(f"w0 must be finite, got {w0}")
     if not (eta > 0 and math.isfinite(eta)):
         raise ValueError(f"eta must be positive and finite, got {eta}")
-    if not max_iters >= 1:
-        raise ValueError(f"max_iters must be at least 1, got {max_iters}")
+    if not (isinstance(max_iters, int) and max_iters >= 1):
+        raise ValueError(f"max_iters must be a whole number, at least 1, got {max_iters}")
     if not eps_grad >= 0:
         raise ValueError(f"eps_grad must not be negative, got {eps_grad}")
     if eps_obj is not None and math.isnan(eps_obj):
@@ -75,6 +77,10 @@ def gd_1d_torch(
         if not (torch.is_tensor(L) and L.shape == () and L.requires_grad):
             raise ValueError(f"L_fn must return a scalar tensor computed from w, got {L}")
         L.backward()  # backward
+        if w.grad is None:
+            raise ValueError(
+                "L_fn must return a scalar tensor computed from w, got one that is not"
+            )
 
         loss, slope = L.item(), abs(w.grad.item())  # log
         hist["k"].append(k)
@@ -114,6 +120,7 @@ def save_diagnostics_plot(
             exponent = "k" if power == 1 else "2k"
             law = rf"theory: $\propto {contraction:g}^{{{exponent}}}$"
             ax.semilogy(hist["k"], theory, "-", color=ORANGE, linewidth=2, zorder=1, label=law)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("iteration $k$")
         ax.set_ylabel(label)
         ax.grid(alpha=0.3)
@@ -129,7 +136,8 @@ def report(name: str, w: float, hist: dict) -> None:
     loss, iters = hist["L(w)"][-1], len(hist["k"])
     print(f"{f'[{name}]':<12} final w={w:.6e}, final L={loss:.6e}, iters={iters}")
     if hist["stop"] == "diverged":
-        print(f"  diverged at iteration {hist['k'][-1]}: L(w) = {loss}. Try a smaller eta.")
+        advice = "Try a smaller eta." if iters > 1 else "Start closer to the minimum."
+        print(f"  diverged at iteration {hist['k'][-1]}: L(w) = {loss}. {advice}")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -140,6 +148,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--w0", type=float, default=5.0, help="start of every run")
     parser.add_argument("--eta", type=float, default=0.5, help="step size on both quadratics")
     args = parser.parse_args(argv)
+    if args.w0 == 0:
+        parser.error("w0 must be another point than 0, where the first loss is minimal already")
 
     try:
         w, hist = gd_1d_torch(quadratic, args.w0, args.eta, max_iters=80, eps_grad=1e-10)

@@ -108,6 +108,7 @@ def test_double_well_ends_where_its_start_lies():
         ("eta", math.inf),
         ("max_iters", 0),
         ("max_iters", math.nan),
+        ("max_iters", 2.5),
         ("eps_grad", -1e-8),
         ("eps_grad", math.nan),
         ("eps_obj", math.nan),
@@ -116,6 +117,7 @@ def test_double_well_ends_where_its_start_lies():
         ("L_fn", lambda w: 0.5),  # not a tensor
         ("L_fn", lambda w: torch.tensor(0.5)),  # not computed from w
         ("L_fn", lambda w: w.detach() ** 2),  # cut off from w
+        ("L_fn", lambda w: torch.ones((), requires_grad=True) ** 2),  # of another tensor
     ],
 )
 def test_bad_argument_is_named(argument, value):
@@ -146,10 +148,16 @@ def test_figure_shows_the_run_and_the_theory(drawn, tmp_path):
 def test_main_says_that_a_run_diverged(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gd, "FIGURES", tmp_path)
     gd.main(["--eta", "3"])
-    assert "diverged at iteration 62: L(w) = inf" in capsys.readouterr().out
+    assert "diverged at iteration 62: L(w) = inf. Try a smaller eta." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", ["--eta=0", "--eta=nan", "--w0=inf"])
+def test_main_does_not_blame_eta_for_a_start_that_is_too_far_out(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gd, "FIGURES", tmp_path)
+    gd.main(["--w0", "1e30"])
+    assert "diverged at iteration 0: L(w) = inf. Start closer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--eta=0", "--eta=nan", "--w0=inf", "--w0=0"])
 def test_bad_option_ends_in_one_line(option, capsys):
     with pytest.raises(SystemExit) as exit_:
         gd.main([option])
