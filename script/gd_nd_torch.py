@@ -13,7 +13,8 @@ import argparse
 import math
 import os
 from collections.abc import Callable, Iterable
-from itertools import cycle, pairwise
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -27,6 +28,8 @@ BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"  # Okabe-Ito
 VERMILION, PURPLE, BLACK = "#D55E00", "#CC79A7", "#000000"
 
 RADIUS = 5.0  # ||w_0|| of every quadratic run: at d = 1 it is the run of Lecture 1
+FIT_ETA = 0.3  # the step size of least squares
+RINGS = [("o", 11, BLUE), ("s", 8, GREEN), ("D", 4.5, PURPLE), (".", 3, BLACK)]  # for each d
 ROUNDS = 3  # of each measurement
 
 
@@ -62,7 +65,11 @@ def check_params(params: torch.Tensor | Iterable[torch.Tensor]) -> list[torch.Te
 
 
 def gradient_norm(tensors: list[torch.Tensor]) -> float:
-    """||grad|| over the entries of all tensors: the root of the sum of inner products g.g."""
+    """||grad|| over the entries of all tensors: the root of the sum of inner products g.g.
+
+    In the dtype of the gradients. In float32 the rounding of d squares, added one by one, shows:
+    about sqrt(d) eps/2 of the norm for random entries, more for equal ones (3e-3 at d = 10^7).
+    """
     flat = [w.grad.flatten() for w in tensors]
     squares = [g.dot(g) for g in flat]  # no temporary, where (g * g).sum() needs one
     return math.sqrt(sum(square.item() for square in squares))
@@ -211,16 +218,43 @@ def bytes_moved(d: int, itemsize: int = 4) -> int:
     return (1 + 2 * 2 + 3 + 1 + 3) * d * itemsize
 
 
+def measure(
+    variants: dict[str, Callable[[], torch.Tensor]], seconds: float, threads: int
+) -> dict[str, Measurement]:
+    """Time each variant for about the given seconds.
+
+    They take turns in short rounds, so that a slow phase of the machine hits all alike.
+    """
+    timers = {
+        name: Timer("run()", globals={"run": run}, num_threads=threads)
+        for name, run in variants.items()
+    }
+    calls = {
+        name: max(1, int(seconds / ROUNDS / timer.timeit(1).median))
+        for name, timer in timers.items()
+    }
+    rounds = {name: [] for name in timers}
+    for _ in range(ROUNDS):
+        for name, timer in timers.items():
+            rounds[name].append(timer.timeit(calls[name]))
+    return {name: Measurement.merge(parts)[0] for name, parts in rounds.items()}
+
+
+def quartiles(m: Measurement) -> np.ndarray:
+    """First quartile, median and third quartile of the times of m, in seconds."""
+    return np.percentile(m.times, [25, 50, 75])
+
+
 def copy_bandwidth(device: torch.device, seconds: float, threads: int) -> float:
     """The ceiling of memory: bytes per second of a copy, read and write counted.
 
-    256 MiB each way, far more than caches hold, into memory that is there already.
+    128 MiB each way, far more than caches hold, into memory that is there already. The best of
+    several rounds: whatever else runs on the machine can only slow a copy down.
     """
-    source = torch.ones(2**26, device=device)
+    source = torch.ones(2**25, device=device)
     target = torch.ones_like(source)
-    names = {"source": source, "target": target}
-    timer = Timer("target.copy_(source)", globals=names, num_threads=threads)
-    return 2 * source.nbytes / timer.blocked_autorange(min_run_time=seconds).median
+    m = measure({"copy": lambda: target.copy_(source)}, seconds, threads)["copy"]
+    return 2 * source.nbytes / min(m.times)
 
 
 def iteration_time(
@@ -229,8 +263,8 @@ def iteration_time(
     """The time of an iteration on ||w||^2 / 2, and the share of it in the operating system.
 
     The time is in seconds, shape (3,): first quartile, median and third quartile over calls of
-    gd_nd_torch. The share is of processor time: at d = 10^7 nearly all of it goes to page faults
-    (on Linux, where resource.getrusage counts them, as many as two new vectors have pages).
+    gd_nd_torch. The share is of processor time. At d = 10^7 nearly all of that share are page
+    faults (on Linux, where resource.getrusage counts them, as many as two new vectors have pages).
     """
     iters = max(2, min(100, 10**6 // d))
     names = {
@@ -246,8 +280,45 @@ def iteration_time(
     after = os.times()
     user, system = after.user - before.user, after.system - before.system
     share = system / (user + system) if user + system else 0.0
-    times = Measurement.merge(rounds)[0].times
-    return np.percentile(times, [25, 50, 75]) / iters, share
+    return quartiles(Measurement.merge(rounds)[0]) / iters, share
+
+
+def run_sgd(L_fn: Callable, w: torch.Tensor, eta: float, max_iters: int) -> None:
+    """The iterations of gd_nd_torch, stepped by torch.optim.SGD."""
+    optimizer = torch.optim.SGD([w], lr=eta)
+    for _ in range(max_iters):
+        optimizer.zero_grad()
+        L = L_fn(w)
+        L.backward()
+        L.item(), gradient_norm([w])  # log
+        optimizer.step()
+
+
+def run_with_temporary(L_fn: Callable, w: torch.Tensor, eta: float, max_iters: int) -> None:
+    """The iterations of gd_nd_torch, with the update as one writes it first."""
+    for _ in range(max_iters):
+        w.grad = None
+        L = L_fn(w)
+        L.backward()
+        L.item(), gradient_norm([w])  # log
+        with torch.no_grad():
+            w -= eta * w.grad
+
+
+def update_times(
+    d: int, device: torch.device, seconds: float, threads: int
+) -> dict[str, Measurement]:
+    """Time an iteration on ||w||^2 / 2, by how the update is written."""
+    w = quadratic_start(d, device).requires_grad_()
+    loops = {
+        "w.sub_(w.grad, alpha=eta)": partial(gd_nd_torch, eps_grad=0),
+        "torch.optim.SGD": run_sgd,
+        "w -= eta * w.grad": run_with_temporary,
+    }
+    runs = {
+        name: partial(loop, quadratic, w, eta=1e-5, max_iters=1) for name, loop in loops.items()
+    }
+    return measure(runs, seconds, threads)
 
 
 def save_diagnostics_plot(
@@ -264,14 +335,13 @@ def save_diagnostics_plot(
         "||grad||": r"gradient  $\|\nabla L(w_k)\|$",
         "|dL|": r"plateau  $|L(w_{k+1}) - L(w_k)|$",
     }
-    rings = [("o", 11, BLUE), ("s", 8, GREEN), ("D", 4.5, PURPLE), (".", 3, BLACK)]
     resolved = 10 * torch.finfo(torch.float32).eps * L_star  # below, the rounding of L shows
     fig, axes = plt.subplots(2, 2, figsize=(8, 6), sharex=True, layout="constrained")
     for ax, (key, label) in zip(axes.flat, panels.items()):
         k = max((hist["k"][: len(hist[key])] for hist in runs.values()), key=len)
         theory = quadratic_theory(eta, np.array(k))[key]
         ax.semilogy(k, theory, color=ORANGE, linewidth=2, zorder=1, label="theory")
-        for (d, hist), (marker, size, color) in zip(runs.items(), cycle(rings)):
+        for (d, hist), (marker, size, color) in zip(runs.items(), RINGS):
             k = hist["k"][: len(hist[key])]
             ax.semilogy(k, hist[key], marker, color=color, markersize=size, fillstyle="none")
             ax.get_lines()[-1].set(markevery=3, label=f"d = {d:,}")
@@ -279,7 +349,8 @@ def save_diagnostics_plot(
         if key in ("gap", "|dL|"):
             values[values < resolved] = np.nan
         k = fit["k"][: len(values)]
-        ax.semilogy(k, values, "x", color=VERMILION, markersize=4, label="least squares")
+        label_fit = rf"least squares, $\eta = {FIT_ETA:g}$"
+        ax.semilogy(k, values, "x", color=VERMILION, markersize=4, label=label_fit)
         ax.set_ylabel(label)
         ax.grid(alpha=0.3)
     axes[0, 0].axhline(L_star, color=VERMILION, linewidth=1, linestyle="--")
@@ -287,13 +358,14 @@ def save_diagnostics_plot(
     above = {"xytext": (-6, 3), "textcoords": "offset points", "ha": "right", "va": "bottom"}
     small = {"color": VERMILION, "fontsize": "small"}
     axes[0, 0].annotate(f"L* = {L_star:.2f}, least squares", **on_line, **above, **small)
-    seen = max(k for k, gap in zip(fit["k"], fit["gap"]) if gap >= resolved)
-    note = "smaller gaps drown\nin the rounding of L"
-    axes[0, 1].text(seen + 1.5, resolved, note, va="bottom", **small)
+    for ax, key in [(axes[0, 1], "gap"), (axes[1, 1], "|dL|")]:
+        seen = max(k for k, value in zip(fit["k"], fit[key]) if value >= resolved)
+        note = "smaller ones drown\nin the rounding of L"
+        ax.text(seen + 1.5, resolved, note, va="bottom", **small)
     for ax in axes[1]:
         ax.set_xlabel("iteration $k$")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     fig.suptitle(
         rf"$\|w\|^2/2$, $\eta = {eta:g}$: each step multiplies $w$ by ${1 - eta:g}$, "
         rf"the loss by ${(1 - eta) ** 2:g}$, whatever $d$ is"
@@ -311,11 +383,11 @@ def save_cost_plot(
     times holds what iteration_time returned, by d; bandwidth is in bytes per second.
     """
     d = list(times)
-    low, middle, high = 1e3 * np.transpose([quartiles for quartiles, _ in times.values()])
+    low, middle, high = 1e3 * np.transpose([spread for spread, _ in times.values()])
     outside = middle * [1 - share for _, share in times.values()]
     traffic = 1e3 * np.array([bytes_moved(n) / bandwidth for n in d])
     fig, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    spread = [middle - low, high - middle]
+    spread = [(middle - low).tolist(), (high - middle).tolist()]
     (line,) = ax.plot(d, traffic, color=ORANGE, linewidth=2, zorder=1)
     measured = ax.errorbar(d, middle, spread, fmt="o", color=BLUE, capsize=4)
     (own,) = ax.plot(d, outside, "s", color=GREEN, markersize=9, fillstyle="none")
@@ -333,7 +405,7 @@ def save_cost_plot(
     fig.legend(labels, labels.values(), loc="outside lower center", ncols=3, frameon=False)
     ax.set_title(
         f"An iteration takes {1e3 * middle[0]:.0f} us at d = {d[0]:,}, "
-        f"{middle[-1] / traffic[-1]:.3g} times its memory traffic at d = {d[-1]:,}",
+        f"{middle[-1] / traffic[-1]:.2g} times what its memory traffic predicts at d = {d[-1]:,}",
         fontsize="medium",
     )
     outpath.parent.mkdir(parents=True, exist_ok=True)
@@ -373,6 +445,30 @@ def positive_float(text: str) -> float:
     return number
 
 
+def thread_count(text: str) -> int:
+    """A whole number above 0, no more than this machine has cores. Raises ArgumentTypeError."""
+    if positive_int(text) > (os.cpu_count() or 1):
+        raise argparse.ArgumentTypeError(f"this machine has {os.cpu_count()} cores, got {text}")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """A number of seconds above 0, an hour at most. Raises ArgumentTypeError if text is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 3600:
+        raise argparse.ArgumentTypeError(f"must be a positive number, 3600 at most, got {text}")
+    return number
+
+
+def check_size(parser: argparse.ArgumentParser, option: str, count: int) -> None:
+    """End in one line if option asks for a tensor of more than 2^31 numbers, 8 GiB of float32."""
+    if count > 2**31:
+        parser.error(f"argument {option}: a tensor of {count:,} numbers is too large, 2^31 at most")
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description="Gradient descent on losses of a vector, a matrix and a pile of tensors.",
@@ -391,23 +487,27 @@ def main(argv: list[str] | None = None) -> None:
         "--sizes",
         type=positive_int,
         nargs="+",
-        default=[1, 100, 10**4, 10**5, 10**6, 3 * 10**6, 10**7, 2 * 10**7],
+        default=[1, 100, 10**4, 10**5, 10**6, 3 * 10**6, 10**7],
         help="dimensions d at which an iteration is timed",
     )
     parser.add_argument(
-        "--threads", type=positive_int, default=1, help="threads on the CPU, in the timing"
+        "--threads", type=thread_count, default=1, help="threads on the CPU, in the timing"
     )
     parser.add_argument(
-        "--seconds", type=positive_float, default=0.2, help="time of each measurement in seconds"
+        "--seconds", type=duration, default=0.15, help="time of each measurement in seconds"
     )
     args = parser.parse_args(argv)
-    where, eta = args.device, args.eta
+    where, eta, dimensions = args.device, args.eta, sorted(set(args.d))
+    if len(dimensions) > len(RINGS):
+        parser.error(f"argument --d: at most {len(RINGS)} dimensions, got {len(dimensions)}")
+    check_size(parser, "--d", dimensions[-1])
+    check_size(parser, "--sizes", max(args.sizes))
 
     print(f"||w||^2 / 2 from ||w_0|| = {RADIUS:g}, eta = {eta:g}")
     row = "{:>9}  {:>5}  {:<9} {:>12} {:>12}  {}"
     print(row.format("d", "iters", "stop", "L(w)", "||grad||", "theory |1 - eta|^k ||w_0||"))
     runs = {}
-    for d in sorted(set(args.d)):
+    for d in dimensions:
         w0 = quadratic_start(d, where)
         _, hist = gd_nd_torch(quadratic, w0, eta, max_iters=80, eps_grad=1e-10, L_star=0.0)
         runs[d] = hist
@@ -416,14 +516,19 @@ def main(argv: list[str] | None = None) -> None:
         print(row.format(d, len(hist["k"]), hist["stop"], *ends), flush=True)
     if hist["stop"] == "diverged":
         print(f"  {hist['message']}. Try a smaller eta.")
+    print("\n(in float32 the last digits for many dimensions are the rounding of inner products)")
 
     L_fn, W_star = least_squares(where)
     L_star, W0 = L_fn(W_star).item(), torch.zeros_like(W_star)
-    W, fit = gd_nd_torch(L_fn, W0, eta=0.3, eps_grad=1e-5, L_star=L_star)
+    W, fit = gd_nd_torch(L_fn, W0, eta=FIT_ETA, eps_grad=1e-5, L_star=L_star)
     distance = (W.detach() - W_star).norm().item()
-    print(f"\nleast squares, a matrix W of shape {tuple(W.shape)}, eta = 0.3")
+    print(f"\nleast squares, a matrix W of shape {tuple(W.shape)}, eta = {FIT_ETA}")
     print(f"  {fit['message']}")
-    print(f"  by torch.linalg.lstsq: L* = {L_star:g}, so gap = {fit['gap'][-1]:.1e}")
+    eps = torch.finfo(torch.float32).eps
+    print(
+        f"  by torch.linalg.lstsq: L* = {L_star:g}; |gap| below 10 eps L*, the rounding of L? "
+        f"{abs(fit['gap'][-1]) < 10 * eps * L_star}"
+    )
     print(f"  ||W - W*|| = {distance:.1e}")
 
     L_fn, params = network(where)
@@ -449,7 +554,8 @@ def main(argv: list[str] | None = None) -> None:
     bandwidth = copy_bandwidth(where, args.seconds, args.threads)
     print(f"\none iteration on ||w||^2 / 2, float32, {where.type}, threads: {args.threads}")
     print(
-        f"ceiling: a large copy moves {bandwidth / 1e9:.1f} GB/s; what fits in a cache may beat it"
+        f"ceiling: a large copy moves {bandwidth / 1e9:.1f} GB/s; "
+        "reading alone, in-place, and what fits in a cache, may beat it"
     )
     row = "{:>10} {:>11} {:>9} {:>10} {:>11} {:>6} {:>7}"
     names = ("d", "median (ms)", "IQR (ms)", "moves (MB)", "rate (GB/s)", "share", "system")
@@ -472,12 +578,21 @@ def main(argv: list[str] | None = None) -> None:
         f"\npredicted: at d = {d} the traffic takes {1e3 * bytes_moved(d) / bandwidth:.3g} ms; "
         f"measured: {1e3 * middle:.3g} ms ({1e3 * low:.3g}-{1e3 * high:.3g})"
     )
-    system = share * middle
-    print(
-        f"why: {1e3 * system:.3g} ms of it go to the operating system (last column): each backward "
-        "gets new memory,\npage by page, each page a fault. "
-        f"The other {1e3 * (middle - system):.3g} ms are the loop's own."
-    )
+    smallest, fixed = min(times), times[min(times)][0][1]
+    if where.type == "cpu" and share > 0.1:
+        print(
+            f"why: {share:.0%} of the time goes to the operating system (last column): each "
+            "backward gets new memory, page by page, each page a fault"
+        )
+    elif fixed > middle / 2:
+        print(f"why: an iteration takes {1e6 * fixed:.3g} us at d = {smallest}: calls from Python")
+    print(f"\none step a call at d = {d}, by how the update is written:")
+    updates = update_times(d, where, args.seconds, args.threads)
+    ours = updates["w.sub_(w.grad, alpha=eta)"].median
+    for name, m in updates.items():
+        low, middle, high = 1e3 * quartiles(m)
+        spread = f"{middle:.3g} ms ({low:.3g}-{high:.3g})"
+        print(f"  {name:<26} {spread:<22} {m.median / ours:.3g} times as long")
 
     save_diagnostics_plot(runs, fit, L_star, eta, FIGURES / "gd_nd_diagnostics.png")
     save_cost_plot(times, bandwidth, FIGURES / "gd_nd_cost.png")
