@@ -10,10 +10,12 @@ figures/devices_matmul.png
 
 import argparse
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -183,9 +185,12 @@ def print_transfer(size: str, variant: str, m: Measurement, moved: int) -> None:
 
 
 def verdict(claim: str, slow: Measurement, fast: Measurement) -> str:
-    """The closing line: did fast beat slow, by what ratio of medians, from and to (quartiles)?"""
+    """The closing line: did fast beat slow, by what ratio of medians, from and to (quartiles)?
+
+    Where the quartiles overlap, neither answer is given.
+    """
     low, ratio, high = quartiles(slow) / quartiles(fast)[::-1]
-    held = "held here" if low > 1 else "did not hold here"
+    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
     return f'claim: "{claim}": {held}, {ratio:.3g}x ({low:.3g}-{high:.3g})'
 
 
@@ -196,6 +201,8 @@ def show_devices(devices: list[torch.device], threads: int) -> None:
     y = x.to(where)
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     print(f"cuda here? {cuda}  mps here? {mps}  compared: {', '.join(map(str, devices))}")
+    pick = 'torch.device("cuda" if cuda else "mps" if mps else "cpu")'
+    print(f"to pick one: {pick} is {torch.device('cuda' if cuda else 'mps' if mps else 'cpu')}")
     print(f"torch.ones(2, 3).device: {x.device}")
     print(f'x.to("{where}").device: {y.device}, and back, y.cpu().device: {y.cpu().device}')
     print("back unchanged?", torch.equal(x, y.cpu()))
@@ -230,10 +237,10 @@ def compare(
 
     ceilings in multiply-adds per second, by device.
     """
-    results = {}
+    results, within = {}, True
     for n in ns:
         A, B = factors(n)
-        exact = A.double() @ B.double()
+        exact, allowed = A.double() @ B.double(), allowed_error(A.double(), B.double())
         runs = {str(each): partial(torch.matmul, A.to(each), B.to(each)) for each in devices}
         for each in devices[1:]:
             runs[f"to {each}"] = lambda A=A, B=B, each=each: (A.to(each), B.to(each))
@@ -242,10 +249,14 @@ def compare(
         for variant, times in results[n].items():
             if variant in ceilings:
                 error = max_relative_error(runs[variant](), exact)
+                within &= error <= allowed
                 print_row(str(n), variant, times, n**3, ceilings[variant], error)
             else:
                 moved = bytes_moved(n)["there" if variant.startswith("to ") else "back"]
                 print_transfer(str(n), variant, times, moved)
+    print(
+        f"\nerror allowed at n = {n}: {allowed:.0e}; every error within the one allowed? {within}"
+    )
     return results
 
 
@@ -269,7 +280,8 @@ def draw(
         spreads = [quartiles(times[name]) for times in results.values()]
         low, middle, high = np.transpose(spreads) * 1e3
         style = {"color": color, "marker": marker, "capsize": 4, "label": f"{name}: product"}
-        ax.errorbar(ns, middle, [middle - low, high - middle], **style)
+        spread = [(middle - low).tolist(), (high - middle).tolist()]
+        ax.errorbar(ns, middle, spread, **style)
         floor = [n**3 / ceiling * 1e3 for n in ns]
         label = f"{name}: $n^3$ multiply-adds at the ceiling's rate"
         ax.plot(ns, floor, color=color, alpha=0.4, linestyle=":", zorder=0, label=label)
@@ -278,8 +290,9 @@ def draw(
             label = f"{name}: product, there and back"
             ax.plot(ns, total, color=color, marker=marker, linestyle="--", label=label)
     ax.set_xscale("log")
-    ax.set_xticks(ns, ns)
-    ax.xaxis.minorticks_off()
+    if all(b >= 2 * a for a, b in pairwise(ns)):  # room for their labels
+        ax.set_xticks(ns, ns)
+        ax.xaxis.minorticks_off()
     ax.set_yscale("log")
     ax.set_xlabel("size $n$ of the matrices")
     ax.set_ylabel("time (ms)")
@@ -347,15 +360,28 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
-def positive_float(text: str) -> float:
-    """A finite number above 0. Raises ArgumentTypeError if text is none."""
+def thread_count(text: str) -> int:
+    """A whole number above 0, no more than this machine has cores. Raises ArgumentTypeError."""
+    if positive_int(text) > (os.cpu_count() or 1):
+        raise argparse.ArgumentTypeError(f"this machine has {os.cpu_count()} cores, got {text}")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """A number of seconds above 0, an hour at most. Raises ArgumentTypeError if text is none."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    if not 0 < number <= 3600:
+        raise argparse.ArgumentTypeError(f"must be a positive number, 3600 at most, got {text}")
     return number
+
+
+def check_size(parser: argparse.ArgumentParser, option: str, count: int) -> None:
+    """End in one line if option asks for a tensor of more than 2^31 numbers, 8 GiB of float32."""
+    if count > 2**31:
+        parser.error(f"argument {option}: a tensor of {count:,} numbers is too large, 2^31 at most")
 
 
 def run(devices: list[torch.device], ns: list[int], seconds: float, threads: int) -> None:
@@ -373,7 +399,6 @@ def run(devices: list[torch.device], ns: list[int], seconds: float, threads: int
     print(HEADER)
     results = compare(devices, ns, ceilings, seconds, threads)
     n, last = ns[-1], results[ns[-1]]
-    print(f"\nerror allowed at n = {n}: {allowed_error(*(X.double() for X in factors(n))):.0e}")
     for each in devices:
         small, large = results[ns[0]][str(each)].median, last[str(each)].median
         one = torch.ones(1, 1, device=each)
@@ -415,7 +440,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="DEVICE",
         help="cpu: the cpu alone; cuda or mps: the cpu and this one; all: every one there is",
     )
-    parser.add_argument("--threads", type=positive_int, default=1, help="threads on the CPU")
+    parser.add_argument("--threads", type=thread_count, default=1, help="threads on the CPU")
     parser.add_argument(
         "--n",
         type=positive_int,
@@ -424,9 +449,10 @@ def main(argv: list[str] | None = None) -> None:
         help="sizes of the matrices",
     )
     parser.add_argument(
-        "--seconds", type=positive_float, default=0.3, help="time of each measurement in seconds"
+        "--seconds", type=duration, default=0.3, help="time of each measurement in seconds"
     )
     args = parser.parse_args(argv)
+    check_size(parser, "--n", max(args.n) ** 2)
     try:
         run(args.device, sorted(set(args.n)), args.seconds, args.threads)
     except (RuntimeError, TypeError) as error:

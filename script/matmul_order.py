@@ -9,14 +9,17 @@ figures/matmul_associativity_cost.png and figures/matmul_order_timing.png
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator
 from torch.utils.benchmark import Measurement, Timer
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
@@ -129,9 +132,12 @@ def print_row(
 
 
 def verdict(claim: str, slow: Measurement, fast: Measurement) -> str:
-    """The closing line: did fast beat slow, by what ratio of medians, from and to (quartiles)?"""
+    """The closing line: did fast beat slow, by what ratio of medians, from and to (quartiles)?
+
+    Where the quartiles overlap, neither answer is given.
+    """
     low, ratio, high = quartiles(slow) / quartiles(fast)[::-1]
-    held = "held here" if low > 1 else "did not hold here"
+    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
     return f'claim: "{claim}": {held}, {ratio:.3g}x ({low:.3g}-{high:.3g})'
 
 
@@ -155,9 +161,10 @@ def explain(
     )
     print(
         f"the orders differ by rounding: {(left - right).abs().max():.0e} at most, "
-        f"{max_relative_error(left, right.cpu().double()):.0e} of the largest entry; allowed "
-        f"for each: {allowed_error(*(X.cpu().double() for X in (A, B, C))):.0e}"
+        f"{max_relative_error(left, right.cpu().double()):.0e} of the largest entry (allowed for "
+        f"each order: {allowed_error(*(X.cpu().double() for X in (A, B, C))):.0e} of it)"
     )
+    print("multiply-adds of (AB)C: mnp + mpq, of A(BC): npq + mnq")
     does = multiply_adds(m, n, p, q)
     medians = {variant: found.median for variant, found in times.items()}
     predicted, measured = (x["A @ (B @ C)"] / x["(A @ B) @ C"] for x in (does, medians))
@@ -165,25 +172,33 @@ def explain(
         f"predicted: A @ (B @ C) takes {predicted:.3g} times as long as (A @ B) @ C "
         f"(multiply-adds); measured: {measured:.2g} times"
     )
-    AB, BC, wide = A @ B, B @ C, torch.cat([B, B], dim=1)
+    AB, BC = A @ B, B @ C
     steps = {
         "A @ B": (partial(torch.matmul, A, B), m * n * p),
         "AB @ C": (partial(torch.matmul, AB, C), m * p * q),
         "B @ C": (partial(torch.matmul, B, C), n * p * q),
         "A @ BC": (partial(torch.matmul, A, BC), m * n * q),
-        "A @ [B B]": (partial(torch.matmul, A, wide), m * n * 2 * p),
+        "column-major": (partial(torch.matmul, A, B.t().contiguous().t()), m * n * p),
+        "wide": (partial(torch.matmul, A, torch.cat([B, B], dim=1)), m * n * 2 * p),
+        "call": (partial(torch.matmul, A[:1, :1], B[:1, :1]), 1),
     }
     runs = {name: run for name, (run, _) in steps.items()}
     step = {name: found.median for name, found in measure(runs, seconds, threads).items()}
     share = {name: count / step[name] / ceiling for name, (_, count) in steps.items()}
     print(
-        "why: thin products are slow, shares of the ceiling: "
+        "why: shares of the ceiling: "
         + ", ".join(f"{name} {share[name]:.0%}" for name in list(steps)[:4])
     )
-    print(
-        "why: A @ [B B], twice the work of A @ B, takes "
-        f"{step['A @ [B B]'] / step['A @ B']:.2g} times as long"
-    )
+    column_major, wide = (step[name] / step["A @ B"] for name in ("column-major", "wide"))
+    if step["call"] > step["A @ B"] / 2:
+        print(f"why: a call takes {step['call'] * 1e6:.2g} us even for 1 x 1")
+    elif min(column_major, wide) < 0.8:
+        print(
+            "why: a product so thin gets a slow path of the library: with B column-major A @ B "
+            f"takes {column_major:.2g} times as long, with twice the columns {wide:.2g} times"
+        )
+    elif share["A @ B"] < 0.6:
+        print(f"why: A @ B does only {p} multiply-adds for each number of A that it reads")
     print(
         f"multi_dot finds the cheaper order: {medians['multi_dot'] / medians['(A @ B) @ C']:.2g} "
         "times the time of (A @ B) @ C"
@@ -236,7 +251,7 @@ def draw_orders(m: int, n: int, p: int, q: int, outpath: Path) -> None:
     ax.set_ylim(-1.05, 2.9)
     does = multiply_adds(m, n, p, q)
     left, right = does["(A @ B) @ C"], does["A @ (B @ C)"]
-    ax.set_title(
+    fig.suptitle(
         f"$(AB)C$ takes {left:,} multiply-adds, $A(BC)$ {right / left:.3g} times as many:\n"
         f"$AB$ has {m * p:,} entries, $BC$ has {n * q:,}"
     )
@@ -258,7 +273,8 @@ def draw_timing(
     for variant, style in STYLE.items():
         measured = [by_variant[variant] for by_variant in results.values()]
         low, middle, high = np.transpose([quartiles(m) for m in measured]) * 1e3
-        ax.errorbar(ps, middle, [middle - low, high - middle], label=variant, capsize=4, **style)
+        spread = [(middle - low).tolist(), (high - middle).tolist()]
+        ax.errorbar(ps, middle, spread, label=variant, capsize=4, **style)
         if variant != "multi_dot":
             floor = [by_variant[variant] / ceiling * 1e3 for by_variant in does]
             label = "multiply-adds at the ceiling's rate"
@@ -269,17 +285,19 @@ def draw_timing(
     right, left = "A @ (B @ C)", "(A @ B) @ C"
     spreads = [quartiles(times[right]) / quartiles(times[left])[::-1] for times in results.values()]
     low, ratio, high = np.transpose(spreads)
-    ratio_ax.errorbar(
-        ps, ratio, [ratio - low, high - ratio], color="black", marker="o", capsize=4, label="time"
-    )
+    spread = [(ratio - low).tolist(), (high - ratio).tolist()]
+    ratio_ax.errorbar(ps, ratio, spread, color="black", marker="o", capsize=4, label="time")
     predicted = [by_variant[right] / by_variant[left] for by_variant in does]
     ratio_ax.plot(ps, predicted, color="0.6", zorder=0, label="multiply-adds")
     ratio_ax.set_ylabel("$A(BC)$ to $(AB)C$ (ratio)")
     for axes in (ax, ratio_ax):
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xticks(ps, ps)
-        axes.xaxis.minorticks_off()
+        if all(b >= 2 * a for a, b in pairwise(ps)):  # room for their labels
+            axes.set_xticks(ps, ps)
+            axes.xaxis.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("inner size $p$")
         axes.grid(alpha=0.3)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), frameon=False)
@@ -314,15 +332,28 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
-def positive_float(text: str) -> float:
-    """A finite number above 0. Raises ArgumentTypeError if text is none."""
+def thread_count(text: str) -> int:
+    """A whole number above 0, no more than this machine has cores. Raises ArgumentTypeError."""
+    if positive_int(text) > (os.cpu_count() or 1):
+        raise argparse.ArgumentTypeError(f"this machine has {os.cpu_count()} cores, got {text}")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """A number of seconds above 0, an hour at most. Raises ArgumentTypeError if text is none."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    if not 0 < number <= 3600:
+        raise argparse.ArgumentTypeError(f"must be a positive number, 3600 at most, got {text}")
     return number
+
+
+def check_size(parser: argparse.ArgumentParser, option: str, count: int) -> None:
+    """End in one line if option asks for a tensor of more than 2^31 numbers, 8 GiB of float32."""
+    if count > 2**31:
+        parser.error(f"argument {option}: a tensor of {count:,} numbers is too large, 2^31 at most")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -331,7 +362,7 @@ def main(argv: list[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--threads", type=positive_int, default=1, help="threads on the CPU")
+    parser.add_argument("--threads", type=thread_count, default=1, help="threads on the CPU")
     parser.add_argument(
         "--n",
         type=positive_int,
@@ -347,11 +378,13 @@ def main(argv: list[str] | None = None) -> None:
         help="inner sizes to time as well",
     )
     parser.add_argument(
-        "--seconds", type=positive_float, default=0.15, help="time of each measurement in seconds"
+        "--seconds", type=duration, default=0.15, help="time of each measurement in seconds"
     )
     args = parser.parse_args(argv)
     where, seconds, threads = args.device, args.seconds, args.threads
     n = getattr(args, "n", N[where.type])
+    p = max(args.p, *args.sweep)
+    check_size(parser, "--n" if n > p else "--p" if p == args.p else "--sweep", n * max(n, p))
 
     draw_orders(n, n, args.p, n, FIGURES / "matmul_associativity_cost.png")
     print(f"A is {n} x {n}, B is {n} x p, C is p x {n}.")
@@ -362,11 +395,12 @@ def main(argv: list[str] | None = None) -> None:
         f"{ceiling / 1e9:.1f} G multiply-adds a second\n"
     )
     print(HEADER)
-    results = {}
+    results, within = {}, True
     for p in sorted({args.p, *args.sweep}):
         torch.manual_seed(0)
         factors = torch.randn(n, n), torch.randn(n, p), torch.randn(p, n)
         exact = torch.linalg.multi_dot([X.double() for X in factors])
+        allowed = allowed_error(*(X.double() for X in factors))
         factors = tuple(X.to(where) for X in factors)
         runs = {
             "(A @ B) @ C": partial(left_first, *factors),
@@ -377,10 +411,12 @@ def main(argv: list[str] | None = None) -> None:
         does = multiply_adds(n, n, p, n)
         for variant, times in results[p].items():
             error = max_relative_error(runs[variant](), exact)
+            within &= error <= allowed
             print_row(str(p), variant, times, does[variant], ceiling, error)
         if p == args.p:
             claimed = factors
 
+    print("\nevery error within the one allowed?", within)
     print(f"\nAt p = {args.p}:")
     explain(*claimed, results[args.p], ceiling, seconds, threads)
     claim = "(AB)C is faster than A(BC)"

@@ -4,9 +4,12 @@ The helpers that each benchmark brings along are the same, word for word: one co
 """
 
 import inspect
+import io
 import math
+import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
 from types import SimpleNamespace
 
@@ -22,7 +25,8 @@ bench = load_script("inplace")
 
 HELPERS = [
     *("measure", "quartiles", "verdict", "copy_bandwidth", "matmul_rate", "page_faults"),
-    *("reuse_freed_memory", "device", "positive_int", "positive_float"),
+    *("touch_new_memory", "reuse_freed_memory"),
+    *("device", "positive_int", "thread_count", "duration", "check_size"),
 ]
 OWN = {("vectorization", "verdict")}  # its ratios need a separator of thousands
 SIZES = {
@@ -41,7 +45,7 @@ NUMBERS = ("0", "-1", "nan", "inf", "soon")
 def test_helpers_are_the_same_word_for_word(helper):
     sources = [
         inspect.getsource(getattr(load_script(name), helper))
-        for name in BENCHMARKS
+        for name in SIZES
         if hasattr(load_script(name), helper) and (name, helper) not in OWN
     ]
     assert len(sources) > 1
@@ -80,8 +84,9 @@ def test_a_round_takes_its_part_of_the_seconds(monkeypatch):
     assert calls == [1] + [math.floor(0.1 / bench.ROUNDS / 1e-3)] * bench.ROUNDS
 
 
-def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch):
-    monkeypatch.setattr(bench, "measure", lambda variants, *_: {"copy": measurement(2.0)})
+def test_bandwidth_counts_what_is_read_and_what_is_written_in_the_best_round(monkeypatch):
+    monkeypatch.setattr(bench, "measure", lambda variants, *_: {"copy": measurement(3.0, 2.0, 9.0)})
+    monkeypatch.setattr(torch, "ones", lambda n, device: torch.empty(n, device="meta"))
     assert bench.copy_bandwidth(torch.device("cpu"), 0.1, 1) == 2 * 128 * 2**20 / 2.0
 
 
@@ -118,7 +123,7 @@ def test_page_faults_are_unknown_where_the_system_does_not_tell(monkeypatch):
     [
         ((4, 5, 6, 7, 8), (1, 2, 3, 4, 5), "held here, 2x (1.25-3.5)"),
         ((1, 2, 3, 4, 5), (4, 5, 6, 7, 8), "did not hold here, 0.5x (0.286-0.8)"),
-        ((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), "did not hold here, 1.25x (0.8-2)"),  # spreads overlap
+        ((3, 4, 5, 6, 7), (2, 3, 4, 5, 6), "not decided here, 1.25x (0.8-2)"),  # spreads overlap
     ],
 )
 @pytest.mark.parametrize("name", ["inplace", "vectorization"])
@@ -136,7 +141,10 @@ def test_table_stands_under_its_header(run_of, name):
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
-    """What main() does with --threads 3: threads it times with and leaves, dtypes of references."""
+    """What main() does with --threads 3, where every result is said to be wrong.
+
+    Returns the threads that it times with, and leaves, the dtypes of references, and stdout.
+    """
 
     @cache
     def run(name: str) -> SimpleNamespace:
@@ -147,21 +155,29 @@ def traced(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
                 seen.threads.add(num_threads)
                 super().__init__(*args, num_threads=num_threads, **options)
 
-        def max_relative_error(result: torch.Tensor, exact: torch.Tensor) -> float:
-            seen.dtypes.add(exact.dtype)
-            return 0.0
+        def wrong(result: torch.Tensor | float, exact: torch.Tensor | float) -> float:
+            seen.dtypes.add(getattr(exact, "dtype", type(exact)))
+            return 1.0
 
-        with drawing(), pytest.MonkeyPatch.context() as patch:
+        def small_ones(*size, ones=torch.ones, **options) -> torch.Tensor:
+            return ones(*(min(n, 1000) for n in size), **options)
+
+        stdout = io.StringIO()
+        with drawing(), pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout):
             patch.setattr(script, "Timer", Timer)
             patch.setattr(script, "FIGURES", tmp_path_factory.mktemp("figures"))
-            if hasattr(script, "max_relative_error"):
-                patch.setattr(script, "max_relative_error", max_relative_error)
+            patch.setattr(torch, "ones", small_ones)  # of which a ceiling copies many
+            for name_of_error in ("max_relative_error", "relative_error"):
+                if hasattr(script, name_of_error):
+                    patch.setattr(script, name_of_error, wrong)
             if hasattr(script, "LARGE"):
                 patch.setitem(script.LARGE, "cpu", 16)
             before = torch.get_num_threads()
+            patch.setattr(os, "cpu_count", lambda: 3)
             script.main([*SCRIPTS[name].small[:-1], "0.001", "--threads", "3"])
             seen.left = torch.get_num_threads()
             torch.set_num_threads(before)
+        seen.stdout = stdout.getvalue()
         return seen
 
     return run
@@ -176,25 +192,36 @@ def test_values_of_the_sums_are_computed_with_the_threads_asked_for(traced):
     assert traced("vectorization").left == 3
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "vectorization"])
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_reference_is_computed_in_float64(name, traced):
-    """That of vectorization.py is a number, which Python holds in float64."""
-    assert traced(name).dtypes == {torch.float64}
+    in_float64 = float if name == "vectorization" else torch.float64
+    assert traced(name).dtypes == {in_float64}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_says_whether_every_error_is_within_the_one_allowed(name, run_of, traced):
+    assert "every error within the one allowed? True" in run_of(name).stdout
+    assert "every error within the one allowed? False" in traced(name).stdout
 
 
 def refusals() -> list:
     """A bad option of a script, and what the script is to say of it."""
     whole, number = "must be a positive whole number, got", "must be a positive number, got"
+    seconds = "must be a positive number, 3600 at most, got"
+    cores, large = f"this machine has {os.cpu_count()} cores, got", "numbers is too large, 2^31 at"
     here = "is not here; this machine has cpu"
     cases = []
     for name, sizes in SIZES.items():
         values = [(size, value, f"{whole} {value}") for size in sizes for value in ("0", "-3")]
         values += [(sizes[0], value, f"{whole} {value}") for value in ("1.5", "many")]
+        values += [(size, str(2**40), large) for size in sizes if size != "--loop"]
         values += [("--threads", value, f"{whole} {value}") for value in ("0", "-1", "none")]
-        values += [("--seconds", value, f"{number} {value}") for value in NUMBERS]
+        values += [("--threads", "1000000", f"{cores} 1000000")]
+        values += [("--seconds", value, f"{seconds} {value}") for value in (*NUMBERS, "3601")]
         values += [("--device", "tpu", f"tpu {here}")]
         if name == "gd_nd_torch":
             values += [("--eta", value, f"{number} {value}") for value in NUMBERS]
+            values += [("--d", "1 2 3 4 5", "at most 4 dimensions, got 5")]
         cases += [pytest.param(name, *case, id=f"{name} {case[0]}={case[1]}") for case in values]
     return cases
 
@@ -202,10 +229,11 @@ def refusals() -> list:
 @pytest.mark.parametrize(("name", "option", "value", "complaint"), refusals())
 def test_bad_option_ends_in_one_line(name, option, value, complaint, capsys):
     with pytest.raises(SystemExit) as exit_:
-        load_script(name).main([f"{option}={value}"])
+        load_script(name).main([option, *value.split()])
     assert exit_.value.code == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert f"error: argument {option}: {complaint}" in last
+    assert f"error: argument {option}: " in last
+    assert complaint in last
 
 
 def test_device_that_is_absent_names_those_present(monkeypatch):

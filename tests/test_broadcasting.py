@@ -189,7 +189,7 @@ def test_timing_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
         (n, 100): {name: known(n * 100 * ns * 1e-9) for name, ns in nanoseconds.items()}
         for n in (10, 1000)
     }
-    bench.draw_timing(results, bandwidth, tmp_path / TIMING)
+    bench.draw_timing(results, bandwidth, 9766, tmp_path / TIMING)
     figure = drawn[TIMING]
     ax = figure.axes[0]
     for container, name in zip(ax.containers, VARIANTS, strict=True):
@@ -201,6 +201,9 @@ def test_timing_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
     ceiling = ax.get_lines()[-1]
     bytes_per_element = [bench.bytes_moved(n, 100)["broadcast"] / (n * 100) for n in (10, 1000)]
     assert ceiling.get_ydata() == pytest.approx(np.array(bytes_per_element) / bandwidth * 1e9)
+    (label,) = ax.texts
+    assert label.get_text() == "9,766 page\nfaults a call"
+    assert label.xy == pytest.approx((100_000, 10 * MIDDLE))
     assert "1000 x 100: a loop takes 8 times, a repeat 3 times" in ax.get_title()
     assert complaints(figure) == []
 
@@ -215,4 +218,3 @@ def test_main_draws_what_it_measured(drawn, monkeypatch, tmp_path, capsys):
         assert container.lines[0].get_xdata() == pytest.approx([60, 600])
         drawn_times = container.lines[0].get_ydata() * [60, 600]
         assert drawn_times == pytest.approx(printed, rel=1e-3)  # four digits are printed
-    assert complaints(drawn[TIMING]) == []

@@ -150,7 +150,8 @@ def test_predictions_are_the_ratios_of_bytes(run_of):
         ratio = moved[slow] / moved["dot(w, w)"]
         expected = f"predicted: {slow} takes {ratio:.2g} times as long as dot(w, w) (bytes moved);"
         assert f"{expected} measured at n = {n:,}: " in stdout
-    assert "why: Python takes " in stdout
+    assert "why: a turn of the loop takes " in stdout
+    assert "why: w * w takes new memory, " in stdout
     assert "why: dot(w, w) takes " in stdout
 
 
@@ -204,7 +205,7 @@ def test_figure_shows_medians_quartiles_and_ceiling(drawn, tmp_path):
     bytes_per_number = [4 * (n + 1) / n for n in results]
     assert ax.get_lines()[-1].get_ydata() == pytest.approx(np.array(bytes_per_number) / 20)
     assert ax.get_title() == (
-        "A loop takes 10,000 times as long as dot(w, w) (n = 100,000),\n"
+        "A loop takes 10,000 times as long as dot(w, w) (n = 100,000), "
         "sum(w * w) 2 times (n = 5,000,000)"
     )
     assert complaints(drawn[FIGURE]) == []
@@ -237,7 +238,6 @@ def test_main_runs_the_loop_once_and_draws_what_it_measured(drawn, monkeypatch, 
             assert printed == [10, 40, 200]
         drawn_ms = container.lines[0].get_ydata() * [10, 40, 200] / 1e6
         assert drawn_ms == pytest.approx(printed, rel=1e-3)  # four digits are printed
-    assert complaints(drawn[FIGURE]) == []
 
 
 def test_loop_below_the_smallest_size_is_refused_in_one_line(capsys):
