@@ -201,8 +201,10 @@ function Get-VenvProblem {
     if ($madeFor -and $madeFor -ne (Join-Path $script:Root '.venv')) {
         return "it was moved or copied from $madeFor"
     }
-    if ($version -match '^(2\.|3\.\d(\.|$))') { return "its Python is $version, too old" }
+    if (Test-TooOld $version) { return "its Python is $version, too old" }
 }
+
+function Test-TooOld([string] $Version) { return $Version -match '^(2\.|3\.\d(\.|$))' }
 
 function Set-Marker([string] $Content) {
     Set-Content -LiteralPath $script:Marker -Value $Content -Encoding UTF8
@@ -243,12 +245,17 @@ function Initialize-Venv {
         Err ("making .venv failed: no Python $pythons was found or could be fetched. " +
             'Install one, then run again.')
     }
+    $version = Get-VenvPythonVersion
+    if (Test-TooOld $version) {
+        Err ("this is Python $version, too old. Set UV_PYTHON to 3.10, 3.11, 3.12 " +
+            'or 3.13, or unset it, then run again.')
+    }
     if (Test-Path -LiteralPath .venv\uv) {
         # on PATH once .venv is active
         Get-ChildItem -LiteralPath (Split-Path $script:Uv) -Filter 'uv*.exe' |
             Copy-Item -Destination .venv\Scripts
     }
-    Say "environment: .venv is made, Python $(Get-VenvPythonVersion)"
+    Say "environment: .venv is made, Python $version"
 }
 
 # What makes uv install into .venv and nowhere else.

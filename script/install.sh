@@ -6,6 +6,10 @@
 # install.ps1 is the same program for Windows: the same steps, in the same order, with the same
 # messages. Running it again is quick and repairs what an interrupted run left behind.
 
+if [ -z "${BASH_VERSION:-}" ]; then
+    echo "error: this needs bash. Run: bash script/install.sh" >&2
+    exit 1
+fi
 set -euo pipefail
 
 # A range that uv understands. The packages in requirements.txt exist for these.
@@ -166,11 +170,16 @@ venv_problem() {
         say "its Python does not start"
     elif [ -n "$made_for" ] && ! [ "$made_for" -ef .venv ]; then
         say "it was moved or copied from $made_for"
-    else
-        case "$version" in
-            2.* | 3.?.* | 3.?) say "its Python is $version, too old" ;;
-        esac
+    elif is_too_old "$version"; then
+        say "its Python is $version, too old"
     fi
+}
+
+is_too_old() {
+    case "$1" in
+        2.* | 3.?.* | 3.?) return 0 ;;
+        *) return 1 ;;
+    esac
 }
 
 venv_python_version() {
@@ -203,6 +212,10 @@ make_venv() {
     "$uv" venv --quiet --no-project --allow-existing --python "${UV_PYTHON:-$pythons}" .venv ||
         err "making .venv failed: no Python ${UV_PYTHON:-$pythons} was found or could be fetched." \
             "Install one, then run again."
+    if is_too_old "$(venv_python_version)"; then
+        err "this is Python $(venv_python_version), too old. Set UV_PYTHON to 3.10, 3.11, 3.12" \
+            "or 3.13, or unset it, then run again."
+    fi
     if [ -d .venv/uv ]; then
         ln -sf ../uv/bin/uv ../uv/bin/uvx .venv/bin/ # on PATH once .venv is active
     fi

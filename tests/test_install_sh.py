@@ -1,7 +1,7 @@
 """install.sh, run for real in a throw-away copy of the repository with a PATH made for the case.
 
 Nearly every case stands in for uv (stand_in_uv.py): what is tested is what the script does around
-it. The last test stands in for nothing.
+it. The last test stands in for nothing. It runs in CI: elsewhere it might fetch gigabytes again.
 """
 
 import json
@@ -389,6 +389,27 @@ def test_packages_that_do_not_import_are_a_failed_install(machine):
     assert_rebuilt(machine, "an earlier install did not finish")
 
 
+def test_python_that_is_too_old_is_refused_before_the_packages(machine):
+    old = machine.program("python3.9", "echo 3.9.18", machine.bin.parent / "old")
+    making = (
+        f'for last; do :; done; mkdir -p "$last/bin"; cp {shlex.quote(str(old))} "$last/bin/python"'
+    )
+    machine.program("uv", f'case "$*" in *--help*) echo --torch-backend ;; *) {making} ;; esac')
+    status, stdout, stderr = machine.install(UV_PYTHON="3.9")
+    assert status == 1
+    assert stderr.startswith("error: this is Python 3.9.18, too old. Set UV_PYTHON to 3.10, ")
+    assert "packages" not in stdout
+
+
+@pytest.mark.skipif(shutil.which("dash") is None, reason="no dash here")
+def test_another_shell_is_told_to_use_bash(machine):
+    run = subprocess.run(
+        ["dash", machine.root / "script" / "install.sh"], capture_output=True, encoding="utf-8"
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "error: this needs bash. Run: bash script/install.sh\n"
+
+
 def test_venv_that_cannot_be_made_is_reported_and_removed(machine):
     machine.program("uv", 'case "$*" in *--help*) echo --torch-backend ;; *) exit 2 ;; esac')
     status, _, stderr = machine.install()
@@ -504,7 +525,7 @@ def whole_way(pool, tmp_path_factory) -> tuple[Machine, Future]:
 
 @pytest.fixture(scope="session", autouse=True)
 def start_early(request):
-    if wanted(request, "installed_for_real"):
+    if os.environ.get("CI") and wanted(request, "installed_for_real"):
         request.getfixturevalue("whole_way")
 
 
@@ -514,6 +535,7 @@ def installed_for_real(whole_way) -> tuple[Machine, int, str, str]:
     return machine, *future.result()
 
 
+@pytest.mark.skipif(not os.environ.get("CI"), reason="in CI only: it may fetch gigabytes")
 def test_the_whole_way_on_this_machine(installed_for_real):
     machine, status, stdout, stderr = installed_for_real
     if status and "error sending request" in stderr:
