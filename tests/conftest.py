@@ -37,6 +37,38 @@ NO_COMFORT = {
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def git(*arguments: str) -> bytes | None:
+    """What git prints of this checkout; None where there is no git, or no checkout."""
+    if shutil.which("git") is None:
+        return None
+    run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True)
+    return None if run.returncode else run.stdout
+
+
+@cache
+def files() -> set[str]:
+    """The files of the repository, as git knows them, whatever runs have drawn or deleted since."""
+    tracked = git("ls-files")
+    if tracked is not None:
+        return set(tracked.decode().splitlines())
+    return {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory) -> Callable[[str], Path]:
+    """A figure as it was committed, or staged: a student's runs draw over the one in figures/."""
+    folder = tmp_path_factory.mktemp("committed")
+
+    def picture(name: str) -> Path:
+        content = git("show", f":figures/{name}")
+        if content is None:
+            return ROOT / "figures" / name
+        (folder / name).write_bytes(content)
+        return folder / name
+
+    return picture
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
 
@@ -91,10 +123,16 @@ def run_alone(name: str, folder: Path, *args: str, **environ: str) -> SimpleName
     )
 
 
+def step_back() -> None:
+    """Let the tests go first: on Linux for this thread and the processes that it starts."""
+    if hasattr(os, "setpriority"):  # not on Windows
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
+
+
 @pytest.fixture(scope="session")
 def pool() -> Iterator[ThreadPoolExecutor]:
     """Runs processes beside the tests, two at a time."""
-    with ThreadPoolExecutor(max_workers=2) as executor:
+    with ThreadPoolExecutor(max_workers=2, initializer=step_back) as executor:
         yield executor
         executor.shutdown(cancel_futures=True)
 
@@ -103,14 +141,16 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def run_of(request, pool, tmp_path_factory) -> Callable[[str], SimpleNamespace]:
     """The one run of a script that all tests share: alone, with its small options.
 
-    The scripts that this session tests run side by side.
+    The scripts that this session tests run side by side. The first one has no home at all: it
+    cannot keep what matplotlib finds out about fonts.
     """
     folder = tmp_path_factory.mktemp("alone in a folder ")
     tested = {item.path.stem.removeprefix("test_") for item in request.session.items}
 
     @cache
     def start(name: str) -> Future:
-        return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small)
+        homeless = {"MPLCONFIGDIR": ""} if name == "gd_1d_torch" else {}
+        return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small, **homeless)
 
     for name in SCRIPTS:
         if name in tested or "every_script" in tested:
@@ -135,13 +175,12 @@ def start_scripts(request):
 def drawing() -> Iterator[dict[str, Figure]]:
     """Collects the figures that are saved inside, by file name, as live matplotlib objects.
 
-    They are laid out, but no pixels are painted: run_of has the pictures.
+    They are neither laid out, which complaints() does, nor painted: run_of has the pictures.
     """
     figures = {}
 
     def savefig(figure, path, **options):
         Path(path).touch()
-        figure.draw_without_rendering()
         figures[Path(path).name] = figure
 
     with pytest.MonkeyPatch.context() as patch:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tour
 from conftest import ROOT, drawing
-from figure_checks import complaints
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -35,11 +34,6 @@ def figure(tmp_path_factory) -> Callable[[str], Figure]:
         return figures[name]
 
     return draw
-
-
-@every_figure
-def test_nothing_overlaps(name, figure):
-    assert complaints(figure(name)) == []
 
 
 # Figure 3.3. What a linear layer of i inputs and o outputs holds: a weight (o, i), a bias (o,).

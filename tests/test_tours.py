@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 import tour
-from conftest import ROOT, wanted
+from conftest import ROOT, drawing, step_back, wanted
+from figure_checks import complaints
 from tour import Tour
 
 TOURS = [tour.read(path) for path in sorted((ROOT / "script").glob("*.py")) if tour.is_tour(path)]
@@ -55,8 +56,9 @@ print("four:", 4)
 # A notebook shows it under the cell.
 
 # %%
-fig, ax = plt.subplots(figsize=(1, 1))
-ax.plot([1, 2])
+fig, ax = plt.subplots(figsize=(4, 3))
+ax.axis("off")
+ax.set_title("A finding")
 FIGURES.mkdir(parents=True, exist_ok=True)
 fig.savefig(FIGURES / "small.png")
 print("figure: figures/small.png")
@@ -93,6 +95,7 @@ SPOILED_LAYOUT = {
     "a seed shared": ("\nHERE", "\ntorch.manual_seed(0)\nHERE", "line 11: more than imports"),
 }
 SPOILED_CELL = {
+    "a figure without a title": ('ax.set_title("A finding")\n', "", "no title"),
     "a falsified line": ("# four: 4", "# four: 5", "expected: four: 5\n     got: four: 4"),
     "a line missing": ("# four: 4\n", "", "expected: (no more)\n     got: four: 4"),
     "a line too many": ("# four: 4", "# four: 4\n# 5", "expected: 5\n     got: (no more)"),
@@ -138,9 +141,16 @@ SPOILED_NOTEBOOKS = {  # each of these small tours is spoiled in several places
 }
 
 
-def hold(complaints: list[str]) -> None:
-    if complaints:
-        pytest.fail("\n".join(complaints), pytrace=False)
+def hold(found: list[str]) -> None:
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def alone(each: Tour, cell: tour.Cell, folder: Path) -> list[str]:
+    """What is wrong with a cell run alone, and with the figures that it draws."""
+    with drawing() as figures:
+        found = tour.alone(each, cell, folder)
+    return found + [complaint for figure in figures.values() for complaint in complaints(figure)]
 
 
 def cases(spoiled: dict[str, tuple[str, str, str]]) -> pytest.MarkDecorator:
@@ -187,7 +197,10 @@ def kernel(small_notebooks, other_kernel, tmp_path_factory) -> Iterator[Future]:
     It takes longest of all that runs beside the tests, and does not wait for the rest.
     """
     folder = tmp_path_factory.mktemp("kernel")
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ThreadPoolExecutor(1, initializer=step_back) as executor,
+    ):
         patch.setenv("JUPYTER_PATH", other_kernel)  # as a user may have it
         yield executor.submit(tour.run_in_kernel, [*TOURS, *small_notebooks.values()], folder)
 
@@ -223,7 +236,7 @@ def test_layout(each):
 
 @pytest.mark.parametrize(("each", "cell"), CELLS)
 def test_cell_alone(each, cell, tmp_path):
-    hold(tour.alone(each, cell, tmp_path))
+    hold(alone(each, cell, tmp_path))
 
 
 @every_tour
@@ -244,7 +257,7 @@ def test_small_tour_passes(tmp_path):
     assert tour.form(small) == []
     assert [cell.heading for cell in small.code[1:]] == ["One number", "One picture", "One clock"]
     for cell in small.code[1:]:
-        assert tour.alone(small, cell, tmp_path / cell.heading) == []
+        assert alone(small, cell, tmp_path / cell.heading) == []
 
 
 @cases(SPOILED_LAYOUT)
@@ -256,9 +269,7 @@ def test_spoiled_layout_is_caught(old, new, complaint, tmp_path):
 def test_spoiled_cell_is_caught(old, new, complaint, tmp_path):
     small = write_small(tmp_path / "small.py", (old, new))
     torch.manual_seed(0)  # as another cell may have left it
-    found = {
-        cell.heading: tour.alone(small, cell, tmp_path / cell.heading) for cell in small.code[1:]
-    }
+    found = {cell.heading: alone(small, cell, tmp_path / cell.heading) for cell in small.code[1:]}
     torch.set_printoptions(profile="default")
     (caught,) = [complaints for complaints in found.values() if complaints]  # in one cell only
     assert complaint in "\n".join(caught)
