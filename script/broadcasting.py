@@ -9,7 +9,6 @@ figures/broadcasting_matrix_vector.png and figures/broadcasting_timing.png
 
 import argparse
 import math
-import mmap
 import os
 from collections.abc import Callable
 from functools import partial
@@ -231,14 +230,14 @@ def explain(
         f"measured: {times['broadcast'].median * 1e3:.2g} ms, "
         f"with out=B {times['broadcast, out=B'].median * 1e3:.2g} ms"
     )
-    if faults < A.nbytes / mmap.PAGESIZE / 2:
+    if faults < 10:
         print("why: the memory of B was freed before, and causes no page faults (last column)")
-    else:
+    else:  # or this system does not count them
         pages = partial(touch_new_memory, A.numel(), A.device)
         touch = measure({"pages": pages}, seconds, threads)["pages"].median
         print(
-            "why: new memory is handed out page by page, each page a fault (last column); "
-            f"faulting in as many takes {touch * 1e3:.2g} ms"
+            "why: new memory is handed out page by page, at a fault each (last column); "
+            f"to touch as much new memory takes {touch * 1e3:.2g} ms"
         )
 
 
@@ -320,6 +319,7 @@ def draw_timing(
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("")
     ax.set_xlabel(r"elements of $A$, $n \times d$")
     ax.set_ylabel("time per element (ns)")
     ax.grid(alpha=0.3)
@@ -330,7 +330,8 @@ def draw_timing(
         label = f"{faults:,.0f} page\nfaults a call"
         aside = {"xytext": (10, 0), "textcoords": "offset points", "ha": "left", "va": "center"}
         ax.annotate(label, top, color=BLUE, **aside)
-        ax.set_xlim(right=n * d * max(2, (counts[-1] / counts[0]) ** 0.22))  # room for the label
+        room = max(2, (counts[-1] / counts[0]) ** 0.22)  # for the label
+        ax.set_xlim(counts[0] / room**0.25, counts[-1] * room)
     loop, repeat = (last[name].median / last["broadcast"].median for name in ("loop", "repeat"))
     ax.set_title(
         f"{n} x {d}: a loop takes {loop:.2g} times, a repeat {repeat:.2g} times "

@@ -55,13 +55,13 @@ def gd_1d_torch(
     w is one update past the last entry.
 
     Raises ValueError, naming the argument, for a w0 that is not finite, an eta that is not
-    positive and finite, a max_iters that is not a whole number >= 1, an eps_grad that is negative,
-    a NaN anywhere, or an L_fn that does not return a scalar computed from w.
+    positive and finite in float32, a max_iters that is not a whole number >= 1, an eps_grad that
+    is negative, a NaN anywhere, or an L_fn that does not return a scalar computed from w.
     """
     if not math.isfinite(w0):
         raise ValueError(f"w0 must be finite, got {w0}")
-    if not (eta > 0 and math.isfinite(eta)):
-        raise ValueError(f"eta must be positive and finite, got {eta}")
+    if not 0 < eta <= torch.finfo(torch.float32).max:
+        raise ValueError(f"eta must be positive and finite in float32, got {eta}")
     if not (isinstance(max_iters, int) and max_iters >= 1):
         raise ValueError(f"max_iters must be a whole number, at least 1, got {max_iters}")
     if not eps_grad >= 0:
@@ -148,8 +148,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--w0", type=float, default=5.0, help="start of every run")
     parser.add_argument("--eta", type=float, default=0.5, help="step size on both quadratics")
     args = parser.parse_args(argv)
-    if args.w0 == 0:
-        parser.error("w0 must be another point than 0, where the first loss is minimal already")
+    if quadratic(torch.tensor(args.w0)) == 0:
+        parser.error("w0 must be farther from 0, where the first loss is minimal already")
 
     try:
         w, hist = gd_1d_torch(quadratic, args.w0, args.eta, max_iters=80, eps_grad=1e-10)

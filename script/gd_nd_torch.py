@@ -23,6 +23,11 @@ import torch
 from torch import nn
 from torch.utils.benchmark import Measurement, Timer
 
+try:
+    import resource  # not on Windows
+except ImportError:
+    resource = None
+
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"  # Okabe-Ito
 VERMILION, PURPLE, BLACK = "#D55E00", "#CC79A7", "#000000"
@@ -102,8 +107,8 @@ def gd_nd_torch(
     scalar computed from every tensor of params.
     """
     tensors = check_params(params)
-    if not (eta > 0 and math.isfinite(eta)):
-        raise ValueError(f"eta must be positive and finite, got {eta}")
+    if not 0 < eta <= torch.finfo(torch.float32).max:
+        raise ValueError(f"eta must be positive and finite in float32, got {eta}")
     if not (isinstance(max_iters, int) and max_iters >= 1):
         raise ValueError(f"max_iters must be a whole number, at least 1, got {max_iters}")
     if not eps_grad >= 0:
@@ -213,9 +218,23 @@ def bytes_moved(d: int, itemsize: int = 4) -> int:
 
     In vectors of d numbers: the inner product reads w (1). Backward multiplies each of its two
     factors, both w, by a number (2 x 2) and adds one product to the other (3). The norm reads the
-    gradient (1). The update reads w and the gradient and writes w (3).
+    gradient (1). The update reads w and the gradient and writes w (3). Not counted is the check of
+    the start, which reads w once a call of gd_nd_torch.
     """
     return (1 + 2 * 2 + 3 + 1 + 3) * d * itemsize
+
+
+def page_faults(run: Callable[[], torch.Tensor]) -> float:
+    """Page faults of a call of run: one for each page of memory that is new to this process.
+
+    nan where the system does not count them.
+    """
+    if resource is None:
+        return math.nan
+    run()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    run()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def measure(
@@ -263,8 +282,7 @@ def iteration_time(
     """The time of an iteration on ||w||^2 / 2, and the share of it in the operating system.
 
     The time is in seconds, shape (3,): first quartile, median and third quartile over calls of
-    gd_nd_torch. The share is of processor time. At d = 10^7 nearly all of that share are page
-    faults (on Linux, where resource.getrusage counts them, as many as two new vectors have pages).
+    gd_nd_torch. The share is of processor time.
     """
     iters = max(2, min(100, 10**6 // d))
     names = {
@@ -283,26 +301,23 @@ def iteration_time(
     return quartiles(Measurement.merge(rounds)[0]) / iters, share
 
 
-def run_sgd(L_fn: Callable, w: torch.Tensor, eta: float, max_iters: int) -> None:
-    """The iterations of gd_nd_torch, stepped by torch.optim.SGD."""
-    optimizer = torch.optim.SGD([w], lr=eta)
-    for _ in range(max_iters):
-        optimizer.zero_grad()
-        L = L_fn(w)
-        L.backward()
-        L.item(), gradient_norm([w])  # log
-        optimizer.step()
+def updates(w: torch.Tensor, eta: float) -> dict[str, Callable[[], object]]:
+    """Three ways to write the update of w by its gradient, under no_grad."""
+    return {
+        "w.sub_(w.grad, alpha=eta)": lambda: w.sub_(w.grad, alpha=eta),
+        "torch.optim.SGD": torch.optim.SGD([w], lr=eta).step,
+        "w -= eta * w.grad": lambda: w.sub_(eta * w.grad),  # which is the same call
+    }
 
 
-def run_with_temporary(L_fn: Callable, w: torch.Tensor, eta: float, max_iters: int) -> None:
-    """The iterations of gd_nd_torch, with the update as one writes it first."""
-    for _ in range(max_iters):
-        w.grad = None
-        L = L_fn(w)
-        L.backward()
-        L.item(), gradient_norm([w])  # log
-        with torch.no_grad():
-            w -= eta * w.grad
+def iterate(w: torch.Tensor, update: Callable[[], object]) -> None:
+    """An iteration on ||w||^2 / 2 as in gd_nd_torch, with a given update."""
+    w.grad = None
+    L = quadratic(w)
+    L.backward()
+    L.item(), gradient_norm([w])  # log
+    with torch.no_grad():
+        update()
 
 
 def update_times(
@@ -310,14 +325,7 @@ def update_times(
 ) -> dict[str, Measurement]:
     """Time an iteration on ||w||^2 / 2, by how the update is written."""
     w = quadratic_start(d, device).requires_grad_()
-    loops = {
-        "w.sub_(w.grad, alpha=eta)": partial(gd_nd_torch, eps_grad=0),
-        "torch.optim.SGD": run_sgd,
-        "w -= eta * w.grad": run_with_temporary,
-    }
-    runs = {
-        name: partial(loop, quadratic, w, eta=1e-5, max_iters=1) for name, loop in loops.items()
-    }
+    runs = {name: partial(iterate, w, update) for name, update in updates(w, 1e-5).items()}
     return measure(runs, seconds, threads)
 
 
@@ -393,7 +401,7 @@ def save_cost_plot(
     (own,) = ax.plot(d, outside, "s", color=GREEN, markersize=9, fillstyle="none")
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_ylim(bottom=min(low) / 5)
+    ax.set_ylim(bottom=min(min(low) / 5, traffic[-1] / 2))
     ax.set_xlabel("dimension $d$")
     ax.set_ylabel("time of an iteration (ms)")
     ax.grid(alpha=0.3)
@@ -435,12 +443,12 @@ def positive_int(text: str) -> int:
 
 
 def positive_float(text: str) -> float:
-    """A finite number above 0. Raises ArgumentTypeError if text is none."""
+    """A number above 0, finite in float32. Raises ArgumentTypeError if text is none."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < math.inf:
+    if not 0 < number <= torch.finfo(torch.float32).max:
         raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
     return number
 
@@ -579,14 +587,16 @@ def main(argv: list[str] | None = None) -> None:
         f"measured: {1e3 * middle:.3g} ms ({1e3 * low:.3g}-{1e3 * high:.3g})"
     )
     smallest, fixed = min(times), times[min(times)][0][1]
-    if where.type == "cpu" and share > 0.1:
+    w = quadratic_start(d, where)
+    faults = page_faults(partial(gd_nd_torch, quadratic, w, eta=1e-5, max_iters=1, eps_grad=0))
+    if faults >= 10:
         print(
-            f"why: {share:.0%} of the time goes to the operating system (last column): each "
-            "backward gets new memory, page by page, each page a fault"
+            f"why: {faults:,.0f} page faults an iteration, since each backward gets new memory; "
+            f"{share:.0%} of the processor time goes to the operating system (last column)"
         )
     elif fixed > middle / 2:
         print(f"why: an iteration takes {1e6 * fixed:.3g} us at d = {smallest}: calls from Python")
-    print(f"\none step a call at d = {d}, by how the update is written:")
+    print(f"\none iteration at d = {d}, by how the update is written:")
     updates = update_times(d, where, args.seconds, args.threads)
     ours = updates["w.sub_(w.grad, alpha=eta)"].median
     for name, m in updates.items():

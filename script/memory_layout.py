@@ -14,7 +14,7 @@ import platform
 import sys
 from collections.abc import Callable
 from functools import partial
-from itertools import cycle, pairwise
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -197,7 +197,7 @@ def explain(
     Returns the time of a call that has next to nothing to do, in seconds.
     """
     n, m = A.shape
-    columns = line // A.element_size()  # whose numbers share a line
+    columns = min(line // A.element_size(), m)  # whose numbers share a line
     checks = {
         "rows": partial(A.sum, dim=1),
         "product": partial(torch.matmul, A.new_ones(n), A),
@@ -213,18 +213,21 @@ def explain(
         ("A.sum(dim=0)", "A.sum(dim=1)"): [
             "down a column the steps are m; ones @ A makes the same sums in steps of 1, in "
             f"{check['product'] / check['rows']:.2g} times the time of A.sum(dim=1)",
-            f"the {columns} columns that share the lines of a cache are added together, in "
+            f"{columns} columns, which share the lines of a cache, are added together in "
             f"{check['columns'] / check['a column']:.2g} times the time of one",
         ],
         ("F[i].sum()", "A[i].sum()"): [
             f"a call takes {check['call'] * 1e6:.2g} us even for one number, "
             f"{check['call'] / check['contiguous']:.0%} of the time of A[i].sum()",
+        ],
+    }
+    if check["call"] < check["contiguous"] / 2:
+        whys["F[i].sum()", "A[i].sum()"] += [
             f"numbers {4 * n} bytes apart share few places of a cache; with a gap after each "
             f"column it takes {check['gap'] / check['contiguous']:.2g} times as long",
             "the next rows lie in the same lines, which a cache may still hold; with every "
             f"{columns}th row alone {check['new lines'] / check['contiguous']:.2g} times as long",
-        ],
-    }
+        ]
     moved = bytes_moved(n, m, line)
     for (slow, fast), reasons in whys.items():
         print(
@@ -268,12 +271,15 @@ def draw(
         if styles is SLICE:
             ax.plot(ms, call / counts * 1e9, ":", color="0.4", zorder=0, label="a call alone")
         ax.set_xscale("log")
-        if all(b >= 2 * a for a, b in pairwise(ms)):  # room for their labels
-            ax.set_xticks(ms, ms)
-            ax.minorticks_off()
+        gaps = np.diff(np.log(ms))
+        roomy = len(ms) == 1 or gaps.min() > 0.1 * gaps.sum()
+        ax.set_xticks(ms if roomy else [ms[0], ms[-1]])
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
         ax.set_xlabel("numbers in a row, $m$")
         ax.set_title(title, fontsize="medium")
         ax.grid(alpha=0.3)

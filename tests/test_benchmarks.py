@@ -220,7 +220,7 @@ def refusals() -> list:
         values += [("--seconds", value, f"{seconds} {value}") for value in (*NUMBERS, "3601")]
         values += [("--device", "tpu", f"tpu {here}")]
         if name == "gd_nd_torch":
-            values += [("--eta", value, f"{number} {value}") for value in NUMBERS]
+            values += [("--eta", value, f"{number} {value}") for value in (*NUMBERS, "1e50")]
             values += [("--d", "1 2 3 4 5", "at most 4 dimensions, got 5")]
         cases += [pytest.param(name, *case, id=f"{name} {case[0]}={case[1]}") for case in values]
     return cases

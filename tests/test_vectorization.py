@@ -151,7 +151,7 @@ def test_predictions_are_the_ratios_of_bytes(run_of):
         expected = f"predicted: {slow} takes {ratio:.2g} times as long as dot(w, w) (bytes moved);"
         assert f"{expected} measured at n = {n:,}: " in stdout
     assert "why: a turn of the loop takes " in stdout
-    assert "why: w * w takes new memory, " in stdout
+    assert "into memory that is there the two passes take " in stdout
     assert "why: dot(w, w) takes " in stdout
 
 
