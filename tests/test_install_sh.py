@@ -353,7 +353,10 @@ def test_venv_made_by_hand_is_kept(machine):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_while_installing_packages_then_repaired(machine, number):
     machine.add_uv()
+    # pytest in the background of a script ignores SIGINT, and so would what it starts
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = machine.start(STAND_IN="packages hang")
+    signal.signal(signal.SIGINT, before)
     hanging = machine.log.with_name("hanging")
     deadline = time.monotonic() + 30
     while not hanging.exists():
