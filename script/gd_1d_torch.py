@@ -132,12 +132,14 @@ def save_diagnostics_plot(
 
 
 def report(name: str, w: float, hist: dict) -> None:
-    """Print how a run ended. A run that diverged says where."""
+    """Print how a run ended. One that diverged says where, one that got nowhere says so."""
     loss, iters = hist["L(w)"][-1], len(hist["k"])
     print(f"{f'[{name}]':<12} final w={w:.6e}, final L={loss:.6e}, iters={iters}")
     if hist["stop"] == "diverged":
         advice = "Try a smaller eta." if iters > 1 else "Start closer to the minimum."
         print(f"  diverged at iteration {hist['k'][-1]}: L(w) = {loss}. {advice}")
+    elif hist["stop"] == "max_iters" and loss >= hist["L(w)"][0]:
+        print(f"  after {iters} iterations no lower than at the start. Try a smaller eta.")
 
 
 def main(argv: list[str] | None = None) -> None:

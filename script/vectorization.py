@@ -225,20 +225,19 @@ def explain_times(
     }
     took = {name: m.median for name, m in measure(runs, seconds, threads).items()}
     faults = page_faults(partial(sum_of_squares, w))
-    if faults < 10:
-        memory = "the memory of w * w was freed before, and causes no page faults"
-    else:
-        memory = f"w * w takes new memory, {faults:.0f} page faults a call"
-    print(
-        f"why: {memory}; into memory that is there the two passes take "
-        f"{took['existing'] / took['dot']:.2g} times as long as dot(w, w)"
-    )
+    if faults >= 10:
+        print(
+            f"why: w * w takes new memory, {faults:.0f} page faults a call; into memory that is "
+            f"there the two passes take {took['existing'] / took['dot']:.2g} times as long"
+        )
     if took["call"] > took["dot"] / 2:
         reason = f"a call takes {took['call'] * 1e3:.2g} ms even for one number"
     elif took["read"] < 0.8 * took["dot"]:
         reason = "adding holds dot back"
+    elif took["dot"] < 0.8 * took["read"]:
+        reason = "adding holds sum back"
     else:
-        reason = "memory holds both back"
+        reason = "they take as long"
     dot, read = (f"{took[name] * 1e3:.2g} ms" for name in ("dot", "read"))
     print(f"why: dot(w, w) takes {dot}, torch.sum(w) {read} for the same bytes: {reason}")
 
@@ -420,6 +419,7 @@ def main(argv: list[str] | None = None) -> None:
         (looped, "loop", "vectorized code is faster than a Python loop"),
         (n, "sum(w * w)", "one fused pass is faster than two"),
     ]:
+        claim = f"{claim}, n = {size:,}"
         print(verdict(claim, results[size][slow], results[size]["dot(w, w)"]))
     draw_timing(results, bandwidth, FIGURES / "vectorization_timing.png")
     print("figure: figures/vectorization_timing.png")

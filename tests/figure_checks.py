@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 MIN_WIDTH = 1200  # pixels: sharp on a slide
-UNIT = r".+ \((ns|us|ms|s|GB/s|GFLOP/s|ratio)\)"
+UNIT = r".+ \((ns|us|ms|s|bytes|MB|GB/s|GFLOP/s|rad|degrees|ratio)\)"
 COUNT = r"iteration|dimension|numbers? (of|in) |elements of |(inner )?size "
 NO_UNIT = r"loss|gap|gradient|derivative|plateau|relative error|\$\\delta"
 

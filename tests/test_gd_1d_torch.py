@@ -152,6 +152,12 @@ def test_main_says_that_a_run_diverged(monkeypatch, tmp_path, capsys):
     assert "diverged at iteration 62: L(w) = inf. Try a smaller eta." in capsys.readouterr().out
 
 
+def test_main_says_that_a_run_got_nowhere(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gd, "FIGURES", tmp_path)
+    gd.main(["--eta", "2"])
+    assert capsys.readouterr().out.count("after 80 iterations no lower than at the start.") == 2
+
+
 def test_main_does_not_blame_eta_for_a_start_that_is_too_far_out(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gd, "FIGURES", tmp_path)
     gd.main(["--w0", "1e30"])

@@ -23,5 +23,7 @@ def test_the_installed_environment_draws_the_first_figure():
         subprocess.run([PYTHON, ROOT / "script" / "gd_1d_torch.py"], check=True)
         assert FIGURE.read_bytes().startswith(b"\x89PNG"), "this run wrote no figure"
     finally:
-        if before is not None:
+        if before is None:
+            FIGURE.unlink(missing_ok=True)
+        else:
             FIGURE.write_bytes(before)  # another matplotlib may draw other bytes

@@ -44,6 +44,7 @@ class Machine:
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
         self.uv_code = (
+            'case "$*" in *--help*) echo "--torch-backend <TORCH_BACKEND>"; exit ;; esac\n'
             f"exec {shlex.quote(sys.executable)} -I "
             f'{shlex.quote(str(ROOT / "tests" / "stand_in_uv.py"))} "$@"'
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from benchmark import HIGH, LOW, MIDDLE, adds_up, error_bars, known, table
-from conftest import ROOT, drawing, load_script
+from conftest import drawing, load_script
 from figure_checks import complaints
 from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
@@ -147,9 +147,9 @@ def test_ends_with_claim_and_figures(run_of):
     assert (diagram, timing) == (f"figure: figures/{DIAGRAM}", f"figure: figures/{TIMING}")
 
 
-def test_draws_the_committed_diagram(tmp_path):
+def test_draws_the_committed_diagram(committed, tmp_path):
     bench.draw_orders(512, 512, 8, 512, tmp_path / DIAGRAM)
-    assert compare_images(ROOT / "figures" / DIAGRAM, tmp_path / DIAGRAM, tol=1) is None
+    assert compare_images(committed(DIAGRAM), tmp_path / DIAGRAM, tol=1) is None
 
 
 @pytest.mark.parametrize("shape", [(512, 512, 8, 512), (300, 200, 100, 400)])
