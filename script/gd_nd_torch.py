@@ -268,12 +268,13 @@ def copy_bandwidth(device: torch.device, seconds: float, threads: int) -> float:
     """The ceiling of memory: bytes per second of a copy, read and write counted.
 
     128 MiB each way, far more than caches hold, into memory that is there already. The best of
-    several rounds: whatever else runs on the machine can only slow a copy down.
+    several: whatever else runs on the machine can only slow a copy down.
     """
     source = torch.ones(2**25, device=device)
     target = torch.ones_like(source)
-    m = measure({"copy": lambda: target.copy_(source)}, seconds, threads)["copy"]
-    return 2 * source.nbytes / min(m.times)
+    names = {"source": source, "target": target}
+    timer = Timer("target.copy_(source)", globals=names, num_threads=threads)
+    return 2 * source.nbytes / min(timer.blocked_autorange(min_run_time=seconds).times)
 
 
 def iteration_time(

@@ -152,7 +152,7 @@ def run_of(request, pool, tmp_path_factory) -> Callable[[str], SimpleNamespace]:
         homeless = {"MPLCONFIGDIR": ""} if name == "gd_1d_torch" else {}
         return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small, **homeless)
 
-    for name in SCRIPTS:
+    for name in sorted(SCRIPTS, key=lambda name: not SCRIPTS[name].small):  # the longest first
         if name in tested or "every_script" in tested:
             start(name)
 

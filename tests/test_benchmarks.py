@@ -84,10 +84,11 @@ def test_a_round_takes_its_part_of_the_seconds(monkeypatch):
     assert calls == [1] + [math.floor(0.1 / bench.ROUNDS / 1e-3)] * bench.ROUNDS
 
 
-def test_bandwidth_counts_what_is_read_and_what_is_written_in_the_best_round(monkeypatch):
-    monkeypatch.setattr(bench, "measure", lambda variants, *_: {"copy": measurement(3.0, 2.0, 9.0)})
-    monkeypatch.setattr(torch, "ones", lambda n, device: torch.empty(n, device="meta"))
-    assert bench.copy_bandwidth(torch.device("cpu"), 0.1, 1) == 2 * 128 * 2**20 / 2.0
+def test_bandwidth_counts_what_is_read_and_what_is_written_in_the_best_copy(monkeypatch):
+    times = measurement(3.0, 2.0, 9.0)
+    monkeypatch.setattr(bench.Timer, "blocked_autorange", lambda self, min_run_time: times)
+    nowhere = torch.device("meta")  # takes no memory
+    assert bench.copy_bandwidth(nowhere, 0.1, 1) == 2 * 128 * 2**20 / 2.0
 
 
 def test_ceiling_of_arithmetic_is_the_rate_of_the_best_run(monkeypatch):
