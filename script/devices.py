@@ -121,7 +121,7 @@ def predicted_win(cpu_rate: float, rate: float, bandwidth: float) -> float:
 def measure(
     variants: dict[str, Callable[[], torch.Tensor]], seconds: float, threads: int
 ) -> dict[str, Measurement]:
-    """Time each variant for about the given seconds.
+    """Time each variant for about the given seconds, with ROUNDS calls at least.
 
     They take turns in short rounds, so that a slow phase of the machine hits all alike.
     """
@@ -452,7 +452,10 @@ def main(argv: list[str] | None = None) -> None:
         help="sizes of the matrices",
     )
     parser.add_argument(
-        "--seconds", type=duration, default=0.3, help="time of each measurement in seconds"
+        "--seconds",
+        type=duration,
+        default=0.3,
+        help=f"time of each measurement in seconds, with {ROUNDS} calls at least",
     )
     args = parser.parse_args(argv)
     check_size(parser, "--n", max(args.n) ** 2)

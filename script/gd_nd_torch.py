@@ -240,7 +240,7 @@ def page_faults(run: Callable[[], torch.Tensor]) -> float:
 def measure(
     variants: dict[str, Callable[[], torch.Tensor]], seconds: float, threads: int
 ) -> dict[str, Measurement]:
-    """Time each variant for about the given seconds.
+    """Time each variant for about the given seconds, with ROUNDS calls at least.
 
     They take turns in short rounds, so that a slow phase of the machine hits all alike.
     """
@@ -503,7 +503,10 @@ def main(argv: list[str] | None = None) -> None:
         "--threads", type=thread_count, default=1, help="threads on the CPU, in the timing"
     )
     parser.add_argument(
-        "--seconds", type=duration, default=0.15, help="time of each measurement in seconds"
+        "--seconds",
+        type=duration,
+        default=0.15,
+        help=f"time of each measurement in seconds, with {ROUNDS} calls at least",
     )
     args = parser.parse_args(argv)
     where, eta, dimensions = args.device, args.eta, sorted(set(args.d))

@@ -118,7 +118,7 @@ def allowed_error(terms: int) -> float:
 def measure(
     variants: dict[str, Callable[[], torch.Tensor]], seconds: float, threads: int
 ) -> dict[str, Measurement]:
-    """Time each variant for about the given seconds.
+    """Time each variant for about the given seconds, with ROUNDS calls at least.
 
     They take turns in short rounds, so that a slow phase of the machine hits all alike.
     """
@@ -358,7 +358,10 @@ def main(argv: list[str] | None = None) -> None:
         help="columns (default: 512 2048 8192 32768, more on a GPU)",
     )
     parser.add_argument(
-        "--seconds", type=duration, default=0.15, help="time of each measurement in seconds"
+        "--seconds",
+        type=duration,
+        default=0.15,
+        help=f"time of each measurement in seconds, with {ROUNDS} calls at least",
     )
     args = parser.parse_args(argv)
     where, seconds, threads = args.device, args.seconds, args.threads

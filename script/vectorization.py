@@ -108,7 +108,7 @@ def reuse_freed_memory() -> None:
 def measure(
     variants: dict[str, Callable[[], torch.Tensor]], seconds: float, threads: int
 ) -> dict[str, Measurement]:
-    """Time each variant for about the given seconds.
+    """Time each variant for about the given seconds, with ROUNDS calls at least.
 
     They take turns in short rounds, so that a slow phase of the machine hits all alike.
     """
@@ -366,7 +366,10 @@ def main(argv: list[str] | None = None) -> None:
         help="largest n for the loop (default: 5000000, on a GPU 100000, or the smallest size)",
     )
     parser.add_argument(
-        "--seconds", type=duration, default=0.1, help="time of each measurement in seconds"
+        "--seconds",
+        type=duration,
+        default=0.1,
+        help=f"time of each measurement in seconds, with {ROUNDS} calls at least",
     )
     args = parser.parse_args(argv)
     where, seconds, threads = args.device, args.seconds, args.threads
