@@ -593,7 +593,7 @@ def main(argv: list[str] | None = None) -> None:
     smallest, fixed = min(times), times[min(times)][0][1]
     w = quadratic_start(d, where)
     faults = page_faults(partial(gd_nd_torch, quadratic, w, eta=1e-5, max_iters=1, eps_grad=0))
-    if faults >= 10:
+    if where.type == "cpu" and faults >= 10:
         print(
             f"why: {faults:,.0f} page faults an iteration, since each backward gets new memory; "
             f"{share:.0%} of the processor time goes to the operating system (last column)"
