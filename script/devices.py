@@ -58,7 +58,7 @@ def dtypes_taken(device: torch.device) -> tuple[list[str], list[str]]:
     return held, multiplied
 
 
-def early_and_late(A: torch.Tensor, threads: int, calls: int = 10) -> tuple[float, float]:
+def early_and_late(A: torch.Tensor, threads: int, calls: int = 3) -> tuple[float, float]:
     """Seconds that A @ A seems to take on a clock that does not wait for the device, and takes.
 
     The first is the mistake: on a GPU a call returns when its work is queued, not when it is done.
