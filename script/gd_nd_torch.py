@@ -450,7 +450,9 @@ def positive_float(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 < number <= torch.finfo(torch.float32).max:
-        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+        raise argparse.ArgumentTypeError(
+            f"must be a positive number that float32 holds, got {text}"
+        )
     return number
 
 

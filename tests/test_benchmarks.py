@@ -207,7 +207,10 @@ def test_says_whether_every_error_is_within_the_one_allowed(name, run_of, traced
 
 def refusals() -> list:
     """A bad option of a script, and what the script is to say of it."""
-    whole, number = "must be a positive whole number, got", "must be a positive number, got"
+    whole, number = (
+        "must be a positive whole number, got",
+        "must be a positive number that float32 holds, got",
+    )
     seconds = "must be a positive number, 3600 at most, got"
     cores, large = f"this machine has {os.cpu_count()} cores, got", "numbers is too large, 2^31 at"
     here = "is not here; this machine has cpu"
