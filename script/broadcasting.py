@@ -236,9 +236,10 @@ def explain(
     else:  # or this system does not count them
         pages = partial(touch_new_memory, A.numel(), A.device)
         touch = measure({"pages": pages}, seconds, threads)["pages"].median
+        counted = "new memory comes page by page, at a fault each (last column); "
         print(
-            "why: new memory is handed out page by page, at a fault each (last column); "
-            f"to touch as much new memory takes {touch * 1e3:.2g} ms"
+            f"why: {counted if faults >= 10 else ''}to touch as much new memory takes "
+            f"{touch * 1e3:.2g} ms"
         )
 
 
