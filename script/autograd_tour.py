@@ -67,7 +67,6 @@ print("y.requires_grad:", y.requires_grad)
 # inputs. Walked from the loss L = sum(w * w) / 2, the graph ends at the leaf w, reached once for
 # each factor.
 
-
 # %%
 def show(node: torch.autograd.graph.Node, depth: int = 0) -> None:
     """Print the graph from node down to the leaves, one level of indentation an operation."""
@@ -75,7 +74,6 @@ def show(node: torch.autograd.graph.Node, depth: int = 0) -> None:
     for parent, _ in node.next_functions:
         if parent is not None:  # a constant, here the 2, has no node
             show(parent, depth + 1)
-
 
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 show((torch.sum(w * w) / 2).grad_fn)
@@ -350,12 +348,10 @@ print("w.grad:", w.grad)
 # its transpose and cannot tell the two apart. Two outputs of three inputs can: v has an entry for
 # each output, the result one for each input. J v has no meaning here.
 
-
 # %%
 def f(w: torch.Tensor) -> torch.Tensor:
     """Two numbers from three, w of shape (3,)."""
     return torch.stack([w[0] * w[1], w[1] * w[2]])
-
 
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 v = torch.tensor([10.0, 1.0])

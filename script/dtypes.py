@@ -5,14 +5,25 @@
 
 # %%
 import math
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 
-HERE = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-FIGURES = HERE.resolve().parent / "figures"
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 BLUE, GREEN, VERMILION = "#0072B2", "#009E73", "#D55E00"  # Okabe-Ito
+
+def save(fig, name):
+    """Save fig as FIGURES/name and print where it lies."""
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(FIGURES / name, dpi=200)
+    except OSError as error:
+        sys.exit(f"no figure: {error}")
+    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
 
 # %% [markdown]
 # ## The types of this course
@@ -139,11 +150,9 @@ for row, dtype in enumerate([torch.float16, torch.bfloat16, torch.float32, torch
         ax.text(start + width / 2, y - 0.3, label, color=colors[start], ha="center", va="top")
 ax.set_xlim(-3, 65)
 ax.set_ylim(-17, 3)
-FIGURES.mkdir(parents=True, exist_ok=True)
-fig.savefig(FIGURES / "float_bit_layout.png", dpi=200)
-print("figure: figures/float_bit_layout.png")
+save(fig, "float_bit_layout.png")
 # Output:
-# figure: figures/float_bit_layout.png
+# figure: ...float_bit_layout.png
 
 # %% [markdown]
 # ## Overflow and underflow
@@ -189,14 +198,12 @@ print("bool + 1:          ", (torch.tensor([True, False]) + 1).dtype)
 # 1000 copies of 0.0100001, added one by one. The notes print 10.0001 for the first: that is the
 # exact sum, and float32 gives 10.000156. A bfloat16 accumulator is wrong in the first digit.
 
-
 # %%
 def add_up(values: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
     """Add values, shape (n,), one by one to total, shape (), each sum rounded to its type."""
     for value in values:
         total = total + value
     return total
-
 
 x = torch.full((1000,), 0.0100001)
 x_f16, x_bf16 = x.to(torch.float16), x.to(torch.bfloat16)
@@ -362,8 +369,6 @@ ax.set_xlabel("number of terms")
 ax.set_ylabel("relative error of the sum")
 ax.minorticks_off()
 ax.grid(alpha=0.3)
-FIGURES.mkdir(parents=True, exist_ok=True)
-fig.savefig(FIGURES / "accumulation_error.png", dpi=200)
-print("figure: figures/accumulation_error.png")
+save(fig, "accumulation_error.png")
 # Output:
-# figure: figures/accumulation_error.png
+# figure: ...accumulation_error.png

@@ -9,6 +9,7 @@ figures/gd_torch_quadratic_diagnostics.png
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.ticker import MaxNLocator
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 BLUE, ORANGE = "#0072B2", "#E69F00"  # Okabe-Ito
 
 
@@ -78,9 +80,7 @@ def gd_1d_torch(
             raise ValueError(f"L_fn must return a scalar tensor computed from w, got {L}")
         L.backward()  # backward
         if w.grad is None:
-            raise ValueError(
-                "L_fn must return a scalar tensor computed from w, got one that is not"
-            )
+            raise ValueError("L_fn must return a scalar computed from w, got one that is not")
 
         loss, slope = L.item(), abs(w.grad.item())  # log
         hist["k"].append(k)
@@ -111,9 +111,10 @@ def save_diagnostics_plot(
     With contraction = |w_{k+1}| / |w_k|, which is |1 - eta| on w^2 / 2, the theory is drawn
     beside the run: L falls as contraction^(2k), |dL/dw| as contraction^k.
     """
+    plt.rcdefaults()
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
     panels = [("L(w)", r"loss  $L(w_k)$", 2), ("|dL/dw|", r"derivative  $|dL/dw|$", 1)]
-    for ax, (key, label, power) in zip(axes, panels):
+    for ax, (key, label, power) in zip(axes, panels, strict=True):
         ax.semilogy(hist["k"], hist[key], "o", color=BLUE, markersize=5, label="run")
         if contraction is not None:
             theory = [hist[key][0] * contraction ** (power * k) for k in hist["k"]]
@@ -128,18 +129,17 @@ def save_diagnostics_plot(
     fig.suptitle(title)
     outpath.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(outpath, dpi=200)
-    plt.close(fig)
 
 
-def report(name: str, w: float, hist: dict) -> None:
-    """Print how a run ended. One that diverged says where, one that got nowhere says so."""
+def report(name: str, w: float, hist: dict, cure: str) -> None:
+    """Print how a run ended. One that diverged or got nowhere says so, and what may cure it."""
     loss, iters = hist["L(w)"][-1], len(hist["k"])
     print(f"{f'[{name}]':<12} final w={w:.6e}, final L={loss:.6e}, iters={iters}")
     if hist["stop"] == "diverged":
-        advice = "Try a smaller eta." if iters > 1 else "Start closer to the minimum."
-        print(f"  diverged at iteration {hist['k'][-1]}: L(w) = {loss}. {advice}")
+        cure = "Start closer to a minimum." if iters == 1 else cure
+        print(f"  diverged at iteration {hist['k'][-1]}: L(w) = {loss}. {cure}")
     elif hist["stop"] == "max_iters" and loss >= hist["L(w)"][0]:
-        print(f"  after {iters} iterations no lower than at the start. Try a smaller eta.")
+        print(f"  after {iters} iterations no lower than at the start. {cure}")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -149,7 +149,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--w0", type=float, default=5.0, help="start of every run")
     parser.add_argument("--eta", type=float, default=0.5, help="step size on both quadratics")
-    args = parser.parse_args(argv)
+    # a notebook's kernel has arguments of its own
+    args = parser.parse_args([] if argv is None and hasattr(sys, "ps1") else argv)
     if quadratic(torch.tensor(args.w0)) == 0:
         parser.error("w0 must be farther from 0, where the first loss is minimal already")
 
@@ -157,9 +158,13 @@ def main(argv: list[str] | None = None) -> None:
         w, hist = gd_1d_torch(quadratic, args.w0, args.eta, max_iters=80, eps_grad=1e-10)
     except ValueError as error:
         parser.error(str(error))
-    report("quadratic", w, hist)
-    report("shifted", *gd_1d_torch(shifted, args.w0, args.eta, max_iters=80, eps_grad=1e-10))
-    report("doublewell", *gd_1d_torch(doublewell, args.w0, 0.02, max_iters=200, eps_grad=1e-10))
+    # eta = 1 reaches the minimum of both quadratics in a step; one of 1e-9 is lost in rounding
+    cure = "Try a smaller eta." if args.eta > 1 else "Try a larger eta."
+    report("quadratic", w, hist, cure)
+    run = gd_1d_torch(shifted, args.w0, args.eta, max_iters=80, eps_grad=1e-10)
+    report("shifted", *run, cure)
+    run = gd_1d_torch(doublewell, args.w0, 0.02, max_iters=200, eps_grad=1e-10)
+    report("doublewell", *run, "Start closer to a minimum.")  # no option changes its eta
 
     contraction = abs(1 - args.eta)
     title = (
@@ -167,8 +172,11 @@ def main(argv: list[str] | None = None) -> None:
         rf"each step multiplies $w$ by ${1 - args.eta:g}$, the loss by ${contraction**2:g}$"
     )
     outpath = FIGURES / "gd_torch_quadratic_diagnostics.png"
-    save_diagnostics_plot(hist, outpath, title, contraction)
-    print(f"figure: figures/{outpath.name}")
+    try:
+        save_diagnostics_plot(hist, outpath, title, contraction)
+    except OSError as error:
+        sys.exit(f"no figure: {error}")
+    print("figure:", outpath.as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
-"""The geometry of the gradient: the tangent plane and its normal, steepest descent, level sets.
+# %% [markdown]
+# # The geometry of the gradient
+# One function, f(x) = ||x||^2 / 2, at one point: the gradient tilts the tangent plane, its opposite
+# is the direction of steepest descent, and it stands at a right angle to the level set.
 
-    python script/gradient_geometry.py
-    python script/gradient_geometry.py --point 0.3 -0.9
-
-Checks each statement at a point of the paraboloid f(x) = ||x||^2 / 2 and draws
-figures/tangent_plane.png and figures/steepest_descent_unit_circle.png
-"""
-
-import argparse
+# %%
 import math
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -17,226 +13,178 @@ import numpy as np
 import torch
 from mpl_toolkits.mplot3d import proj3d
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
+X0 = torch.tensor([0.8, 0.4], dtype=torch.float64)  # the point
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"  # Okabe-Ito
-VERMILION, PURPLE = "#D55E00", "#CC79A7"
+VERMILION, PURPLE, DARK_ORANGE = "#D55E00", "#CC79A7", "#8A5F00"
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-
-def paraboloid(x: torch.Tensor) -> torch.Tensor:
-    """f(x) = ||x||^2 / 2, of x with shape (..., d), over the last dimension."""
+def f(x):
+    """||x||^2 / 2 of x, shape (..., d), over the last dimension."""
     return 0.5 * (x * x).sum(dim=-1)
 
-
-def ellipse(x: torch.Tensor) -> torch.Tensor:
-    """(x_1^2 + 4 x_2^2) / 2, of x with shape (2,): its level sets are ellipses."""
-    return 0.5 * (x[0] ** 2 + 4 * x[1] ** 2)
-
-
-def gradient(f: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """The gradient of f at x, shape (d,), by autograd."""
+def gradient(f, x):
+    """The gradient of f at each point of x, shape (..., d), by autograd."""
     x = x.detach().clone().requires_grad_()
-    f(x).backward()
+    f(x).sum().backward()
     return x.grad
 
-
-def tangent_plane(x0: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Height over x, shape (..., 2), of the plane that touches the paraboloid over x0, shape (2,).
-
-    f(x0) + grad f(x0).(x - x0), the first-order Taylor polynomial.
-    """
-    return paraboloid(x0) + (x - x0) @ gradient(paraboloid, x0)
-
-
-def normal(x0: torch.Tensor) -> torch.Tensor:
-    """(grad f, -1), shape (3,): at a right angle to the tangent plane of the paraboloid at x0."""
-    return torch.cat([gradient(paraboloid, x0), -torch.ones(1, dtype=x0.dtype)])
-
-
-def unit_circle(n: int) -> torch.Tensor:
+def unit_circle(n):
     """n unit vectors at equal angles, shape (n, 2), float64."""
     angle = torch.arange(n, dtype=torch.float64) * (2 * math.pi / n)
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
+def save(fig, name):
+    """Save fig as FIGURES/name and print where it lies."""
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(FIGURES / name, dpi=200)
+    except OSError as error:
+        sys.exit(f"no figure: {error}")
+    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
 
-def scan_directions(g: torch.Tensor, n: int) -> tuple[torch.Tensor, float]:
-    """The unit vector delta, of n around the circle, with the least g.delta, and that value."""
-    directions = unit_circle(n)
-    products = directions @ g
-    best = products.argmin()
-    return directions[best], products[best].item()
+# %% [markdown]
+# ## The tangent plane and its normal
+# The plane f(x) + grad.delta, the first-order Taylor polynomial, touches f at x and lies below it
+# by ||delta||^2 / 2 elsewhere. Its directions are (delta, grad.delta): all of them are at a right
+# angle to the normal (grad, -1), since grad.delta - grad.delta = 0.
 
+# %%
+g = gradient(f, X0)
+print(f"x = {X0.tolist()}, grad = {g.tolist()}, ||grad|| = {g.norm().item():.6f}")
+delta = torch.cat([torch.zeros(1, 2), unit_circle(12)])  # no step, and steps in 12 directions
+plane = f(X0) + delta @ g
+gap = f(X0 + delta) - plane
+print("touches at x?", gap[0].item() == 0)
+print(f"lies below f by {gap[1:].min():.6f} to {gap[1:].max():.6f} at distance 1")
+in_plane, normal = torch.cat([delta, (plane - f(X0))[:, None]], dim=1), torch.tensor([*g, -1])
+print("orthogonal to the normal?", (in_plane @ normal).abs().max().item() < 1e-14)
+# Output:
+# x = [0.8, 0.4], grad = [0.8, 0.4], ||grad|| = 0.894427
+# touches at x? True
+# lies below f by 0.500000 to 0.500000 at distance 1
+# orthogonal to the normal? True
 
-def least_random_product(g: torch.Tensor, n: int) -> float:
-    """The least g.delta over n random unit vectors delta, for g of shape (d,)."""
-    directions = torch.randn(n, len(g), dtype=g.dtype)
-    return ((directions @ g) / directions.norm(dim=1)).min().item()
+# %% [markdown]
+# ## Figure 3.1: the tangent plane
+# All axes have one scale, and the view is across the gradient: the right angle is seen as one.
 
+# %%
+g, point = gradient(f, X0).numpy(), np.array([*X0, f(X0)])
+slope, normal = np.linalg.norm(g), np.array([*g, -1])
+uphill = np.array([*g / slope, slope]) / math.hypot(1, slope)  # in the plane, both of length 1
+level = np.array([-g[1], g[0], 0]) / slope
+fig = plt.figure(figsize=(8, 4))
+rect = (0, -0.43, 1, 1.85)
+ax = fig.add_axes(rect, projection="3d", proj_type="ortho", computed_zorder=False)
+r, angle = np.meshgrid(np.linspace(0, 1.7, 60), np.linspace(0, 2 * np.pi, 91))
+x1, x2 = r * np.cos(angle), r * np.sin(angle)
+ax.plot_surface(x1, x2, r**2 / 2, color=BLUE, alpha=0.25, linewidth=0, rstride=1, cstride=1)
+a, b = np.meshgrid([-1, 1], [-1, 1])
+plane = point + a[..., None] * uphill + b[..., None] * level
+ax.plot_surface(*np.moveaxis(plane, -1, 0), color=ORANGE, alpha=0.6, shade=False, zorder=0)
+ax.plot(*np.transpose([point - uphill, point + uphill]), color=ORANGE, linewidth=2)
+ax.plot(*point[:, None], "o", color="black", markersize=6)
+a, b = 0.12 * uphill, 0.12 * normal / np.linalg.norm(normal)
+ax.plot(*np.transpose([point + a, point + a + b, point + b]), color="black", linewidth=1.2)
+ax.set_aspect("equal")
+ax.view_init(elev=12, azim=math.degrees(math.atan2(g[1], g[0])) - 90)
+ax.set_axis_off()
+x, y, _ = proj3d.proj_transform(*np.transpose([point, point + normal]), ax.get_proj())
+arrow = {"color": VERMILION, "linewidth": 2.5, "arrowstyle": "-|>", "mutation_scale": 20}
+arrow |= {"shrinkA": 0, "shrinkB": 0}  # from the point itself to its very tip
+ax.annotate("", (x[1], y[1]), (x[0], y[0]), arrowprops=arrow, zorder=1.5)
+at_tip, at_end, at_point = point + 1.06 * normal, point + 1.06 * uphill, point - 0.1 * normal
+rim = [*-1.7 * g / slope, 1.7**2 / 2]
+ax.text(*at_tip, r"normal $(\nabla f, -1)$", color=VERMILION, va="top", ha="center")
+ax.text(*at_end, "tangent plane", color=DARK_ORANGE, ha="left", va="center")
+ax.text(*rim, r"$f(x) = \|x\|^2 / 2$  ", color=BLUE, ha="right", va="center")
+ax.text(*at_point, "$(x, f(x))$ ", ha="right", va="bottom")
+fig.suptitle(r"The normal $(\nabla f, -1)$ stands at a right angle to the tangent plane")
+save(fig, "tangent_plane.png")
+# Output:
+# figure: ...tangent_plane.png
 
-def level_set_cosine(n: int) -> float:
-    """The largest |cosine| between gradient and tangent at n points of a level set of ellipse.
+# %% [markdown]
+# ## Steepest descent
+# Of all unit directions delta, -grad/||grad|| has the least grad.delta, which is -||grad||: so says
+# Cauchy-Schwarz, and so does a scan around the circle.
 
-    The level set of value 1/2 is (cos a, sin(a) / 2), its tangent there (-sin a, cos(a) / 2).
-    """
-    largest = 0.0
-    for cos, sin in unit_circle(n):
-        g = gradient(ellipse, torch.stack([cos, sin / 2]))
-        tangent = torch.stack([-sin, cos / 2])
-        largest = max(largest, abs((g @ tangent) / (g.norm() * tangent.norm())).item())
-    return largest
+# %%
+g, directions = gradient(f, X0), unit_circle(100_000)
+products = directions @ g
+best = directions[products.argmin()]
+print(f"scan of {len(directions)} unit directions delta:")
+print(f"  argmin of grad.delta = ({best[0]:.4f}, {best[1]:.4f})")
+print("  -grad/||grad||       = ({:.4f}, {:.4f})".format(*-g / g.norm()))
+print(f"  least grad.delta = {products.min():.6f}, -||grad|| = {-g.norm():.6f}")
+# Output:
+# scan of 100000 unit directions delta:
+#   argmin of grad.delta = (-0.8944, -0.4472)
+#   -grad/||grad||       = (-0.8944, -0.4472)
+#   least grad.delta = -0.894427, -||grad|| = -0.894427
 
+# %% [markdown]
+# ## Figure 3.2: directions and their dot products
+# Against the gradient f falls fastest, along it f rises fastest, across it f stays, to first order.
 
-def draw_tangent_plane(x0: torch.Tensor, outpath: Path) -> None:
-    """Draw the paraboloid, its tangent plane over x0 and the normal there, with equal scales.
+# %%
+g = gradient(f, X0).numpy()
+slope = np.linalg.norm(g)
+uphill, sideways = g / slope, np.array([-g[1], g[0]]) / slope
+between = math.cos(math.pi / 3) * uphill - math.sin(math.pi / 3) * sideways
+fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.75", zorder=0))
+for name, (x, y), color, linestyle in [
+    ("along the gradient", uphill, ORANGE, "-"),
+    ("against it: steepest descent", -uphill, BLUE, "-"),
+    ("orthogonal", sideways, GREEN, "--"),
+    ("positively correlated", between, PURPLE, "-."),
+]:
+    ax.plot([0, 0.95 * x], [0, 0.95 * y], color=color, linestyle=linestyle, linewidth=2.5)
+    head = {"arrowstyle": "-|>", "color": color, "shrinkB": 0, "mutation_scale": 20}
+    ax.annotate("", xy=(x, y), xytext=(0.9 * x, 0.9 * y), arrowprops=head)
+    label = f"{name}\n$\\nabla f \\cdot \\delta = {g @ (x, y) + 0.0:.2f}$"
+    ha = "center" if abs(x) < 0.3 else "left" if x > 0 else "right"
+    va = "center" if abs(y) < 0.3 else "bottom" if y > 0 else "top"
+    color = DARK_ORANGE if color == ORANGE else color
+    ax.text(1.08 * x, 1.08 * y, label, color=color, ha=ha, va=va)
+ax.plot(0, 0, "o", color="black", markersize=5)
+ax.set(xlim=(-2.5, 2.5), ylim=(-1.4, 1.4), xlabel=r"$\delta_1$", ylabel=r"$\delta_2$", aspect=1)
+ax.grid(alpha=0.3)
+finding = r"Of all unit directions $-\nabla f/\|\nabla f\|$ descends fastest"
+ax.set_title(rf"{finding}: $\nabla f \cdot \delta = -\|\nabla f\| = {-slope:.2f}$")
+save(fig, "steepest_descent_unit_circle.png")
+# Output:
+# figure: ...steepest_descent_unit_circle.png
 
-    The view is across the gradient, so that the right angle is seen as one.
-    """
-    g, n = gradient(paraboloid, x0), normal(x0)
-    uphill = g / g.norm()
-    fig = plt.figure(figsize=(8, 4))
-    ax = fig.add_axes(
-        (0, -0.43, 1, 1.85), projection="3d", proj_type="ortho", computed_zorder=False
-    )
+# %% [markdown]
+# ## In 1000 dimensions no random direction comes near
+# Random directions are almost orthogonal to the gradient there: the best of 10,000 descends a
+# ninth as fast as the gradient's own opposite.
 
-    radius, angle = np.meshgrid(np.linspace(0, 1.7, 60), np.linspace(0, 2 * np.pi, 91))
-    x = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-    height = paraboloid(torch.from_numpy(x)).numpy()
-    x1, x2 = np.moveaxis(x, -1, 0)
-    ax.plot_surface(x1, x2, height, color=BLUE, alpha=0.25, linewidth=0, rstride=1, cstride=1)
+# %%
+torch.manual_seed(0)
+g = torch.randn(1000, dtype=torch.float64)
+directions = torch.randn(10_000, 1000, dtype=torch.float64)
+products = (directions @ g) / directions.norm(dim=1)
+print(f"d = 1000, {len(directions)} random unit directions delta:")
+print(f"  least grad.delta = {products.min():.2f}, -||grad|| = {-g.norm():.2f}")
+# Output:
+# d = 1000, 10000 random unit directions delta:
+#   least grad.delta = -3.62, -||grad|| = -31.44
 
-    point = torch.cat([x0, paraboloid(x0)[None]])
-    steepest = torch.cat([uphill, g.norm()[None]])  # up the plane, and across it
-    steepest /= steepest.norm()
-    level = torch.stack([-uphill[1], uphill[0], torch.zeros_like(g[0])])
-    corners = [point + a * steepest + b * level for a, b in [(-1, -1), (-1, 1), (1, 1), (1, -1)]]
-    ax.plot_trisurf(
-        *torch.stack(corners).T.numpy(),
-        triangles=[[0, 1, 2], [0, 2, 3]],
-        color=ORANGE,
-        alpha=0.6,
-        shade=False,
-        zorder=0,  # it lies below the paraboloid
-    )
-    ax.plot(*torch.stack([point - steepest, point + steepest]).T, color=ORANGE, linewidth=2)
-    ax.plot(*point[:, None], "o", color="black", markersize=6)
-    side = 0.12
-    a, b = side * steepest, side * n / n.norm()
-    ax.plot(*torch.stack([point + a, point + a + b, point + b]).T, color="black", linewidth=1.2)
+# %% [markdown]
+# ## Level sets
+# Along a level set f does not change, so its tangent is orthogonal to the gradient. Here the level
+# set is an ellipse, (x_1^2 + 4 x_2^2)/2 = 1/2: its points are (cos a, sin(a)/2).
 
-    ax.set_aspect("equal")
-    ax.view_init(elev=12, azim=math.degrees(math.atan2(g[1], g[0])) - 90)
-    ax.set_axis_off()
-    x, y, _ = proj3d.proj_transform(*torch.stack([point, point + n]).T.numpy(), ax.get_proj())
-    arrow = {"arrowstyle": "-|>", "color": VERMILION, "linewidth": 2.5, "mutation_scale": 20}
-    start, tip = zip(x, y)
-    ax.annotate("", tip, start, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0}, zorder=1.5)
-    ax.text(*(point + 1.06 * n), r"normal $(\nabla f, -1)$", color=VERMILION, va="top", ha="center")
-    ax.text(*(point + 1.06 * steepest), "tangent plane", color="#8A5F00", ha="left", va="center")
-    rim = torch.cat([-1.7 * uphill, torch.tensor([1.7**2 / 2]).to(x0)])
-    ax.text(*rim, r"$f(x) = \|x\|^2 / 2$  ", color=BLUE, ha="right", va="center")
-    ax.text(*(point - 0.1 * n), "$(x, f(x))$ ", ha="right", va="bottom")
-    fig.suptitle(r"The normal $(\nabla f, -1)$ stands at a right angle to the tangent plane")
-    outpath.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(outpath, dpi=200)
-    plt.close(fig)
-
-
-def draw_directions(g: torch.Tensor, outpath: Path) -> None:
-    """Draw unit directions delta around the circle, each with its dot product with g."""
-    uphill = g / g.norm()
-    sideways = torch.stack([-uphill[1], uphill[0]])
-    between = math.cos(math.pi / 3) * uphill - math.sin(math.pi / 3) * sideways
-    directions = {
-        "along the gradient": (uphill, ORANGE, "-"),
-        "against it: steepest descent": (-uphill, BLUE, "-"),
-        "orthogonal": (sideways, GREEN, "--"),
-        "positively correlated": (between, PURPLE, "-."),
-    }
-    fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
-    ax.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.75", zorder=0))
-    for name, (delta, color, linestyle) in directions.items():
-        x, y = delta.tolist()
-        ax.plot([0, 0.95 * x], [0, 0.95 * y], color=color, linestyle=linestyle, linewidth=2.5)
-        head = {"arrowstyle": "-|>", "color": color, "shrinkB": 0, "mutation_scale": 20}
-        ax.annotate("", xy=(x, y), xytext=(0.9 * x, 0.9 * y), arrowprops=head)
-        product = (g @ delta).item()
-        ax.text(
-            1.08 * x,
-            1.08 * y,
-            f"{name}\n$\\nabla f \\cdot \\delta = {product + 0.0:.2f}$",
-            color=color if color != ORANGE else "#8A5F00",
-            ha="center" if abs(x) < 0.3 else "left" if x > 0 else "right",
-            va="center" if abs(y) < 0.3 else "bottom" if y > 0 else "top",
-        )
-    ax.plot(0, 0, "o", color="black", markersize=5)
-    ax.set_aspect("equal")
-    ax.set_xlim(-2.5, 2.5)
-    ax.set_ylim(-1.4, 1.4)
-    ax.set_xlabel(r"$\delta_1$")
-    ax.set_ylabel(r"$\delta_2$")
-    ax.grid(alpha=0.3)
-    least = -g.norm().item()
-    ax.set_title(
-        rf"Of all unit directions $-\nabla f/\|\nabla f\|$ descends fastest: "
-        rf"$\nabla f \cdot \delta = -\|\nabla f\| = {least:.2f}$"
-    )
-    outpath.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(outpath, dpi=200)
-    plt.close(fig)
-
-
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="The tangent plane, steepest descent and level sets of ||x||^2 / 2.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument(
-        "--point",
-        type=float,
-        nargs=2,
-        default=(0.8, 0.4),
-        metavar=("X1", "X2"),
-        help="the point x, at a distance of 0.6 to 1.3 from 0",
-    )
-    args = parser.parse_args(argv)
-    x0 = torch.tensor(args.point, dtype=torch.float64)
-    if not 0.6 <= x0.norm().item() <= 1.3:
-        parser.error(f"argument --point: must be 0.6 to 1.3 away from 0, got {args.point}")
-
-    g, n = gradient(paraboloid, x0), normal(x0)
-    print(f"x = {x0.tolist()}, grad = {g.tolist()}, ||grad|| = {g.norm().item():.6f}")
-    delta = unit_circle(12)
-    rise = tangent_plane(x0, x0 + delta) - paraboloid(x0)
-    in_plane = torch.cat([delta, rise[:, None]], dim=1)
-    gaps = paraboloid(x0 + delta) - tangent_plane(x0, x0 + delta)
-    print("\ntangent plane, in 12 directions:")
-    print("  touches at x?", torch.equal(tangent_plane(x0, x0), paraboloid(x0)))
-    print(f"  lies below f by {gaps.min():.6f} to {gaps.max():.6f} at distance 1")
-    print("  orthogonal to the normal?", torch.allclose(in_plane @ n, torch.zeros(12).double()))
-
-    best, least = scan_directions(g, 100_000)
-    print("\nscan of 100000 unit directions delta:")
-    print(f"  argmin of grad.delta = ({best[0].item():.4f}, {best[1].item():.4f})")
-    opposite = (0.0 - g / g.norm()).tolist()
-    print(f"  -grad/||grad||       = ({opposite[0]:.4f}, {opposite[1]:.4f})")
-    print(f"  least grad.delta = {least:.6f}, -||grad|| = {-g.norm().item():.6f} (Cauchy-Schwarz)")
-
-    torch.manual_seed(0)
-    many = torch.randn(1000, dtype=torch.float64)
-    bound = -many.norm().item()
-    least = least_random_product(many, 10_000)
-    print("\nd = 1000, 10000 random unit directions:")
-    print(f"  least grad.delta = {least:.2f}, -||grad|| = {bound:.2f}: none comes near")
-
-    print("\nlevel set (x_1^2 + 4 x_2^2)/2 = 1/2, at 360 of its points:")
-    print(
-        f"  largest |cosine| of gradient and tangent below 1e-15? {level_set_cosine(360) < 1e-15}"
-    )
-
-    draw_tangent_plane(x0, FIGURES / "tangent_plane.png")
-    draw_directions(g, FIGURES / "steepest_descent_unit_circle.png")
-    print("\nfigure: figures/tangent_plane.png")
-    print("figure: figures/steepest_descent_unit_circle.png")
-
-
-if __name__ == "__main__":
-    main()
+# %%
+cos, sin = unit_circle(360).T
+x, tangent = torch.stack([cos, sin / 2], dim=1), torch.stack([-sin, cos / 2], dim=1)
+g = gradient(lambda x: 0.5 * (x[:, 0] ** 2 + 4 * x[:, 1] ** 2), x)
+largest = torch.cosine_similarity(g, tangent).abs().max().item()
+print(f"largest |cosine| of gradient and tangent at {len(x)} points below 1e-15?", largest < 1e-15)
+# Output:
+# largest |cosine| of gradient and tangent at 360 points below 1e-15? True

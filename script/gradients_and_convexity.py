@@ -14,10 +14,8 @@ import torch
 torch.manual_seed(0)
 w = torch.randn(4, dtype=torch.float64, requires_grad=True)
 
-
 def L(w):
     return (w**3).sum() + (w[0] * w[1]).sin()
-
 
 L(w).backward()
 h = 1e-5
@@ -74,10 +72,8 @@ torch.manual_seed(0)
 w1, w2 = torch.randn(2, 100_000, 5, dtype=torch.float64)
 t = torch.rand(100_000, 1, dtype=torch.float64)
 
-
 def L(w):
     return 0.5 * (w * w).sum(dim=1, keepdim=True)
-
 
 gap = t * L(w1) + (1 - t) * L(w2) - L(t * w1 + (1 - t) * w2)
 print("triples:", len(gap), " broken:", (gap < 0).sum().item())
@@ -91,11 +87,9 @@ print("gap as the formula says?", torch.allclose(gap, t * (1 - t) * L(w1 - w2)))
 # The double well (w^2 - 1)^2 / 2 has a hill between its minima at -1 and 1. Halfway between them
 # the chord runs at 0, below the hill.
 
-
 # %%
 def L(w):
     return 0.5 * (w**2 - 1) ** 2
-
 
 w1, w2, t = torch.tensor(-1.0), torch.tensor(1.0), 0.5
 graph = L(t * w1 + (1 - t) * w2).item()
@@ -120,10 +114,8 @@ print("graph <= chord?", graph <= chord)
 torch.manual_seed(0)
 X, y = torch.randn(20, 3, dtype=torch.float64), torch.randn(20, dtype=torch.float64)
 
-
 def L(w):
     return 0.5 * ((w @ X.T - y) ** 2).mean(dim=-1)
-
 
 w = torch.linalg.lstsq(X, y).solution.requires_grad_()
 L(w).backward()

@@ -4,6 +4,7 @@
 # which gradient descent makes small. Losses take logits, not probabilities: here is why.
 
 # %%
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,9 +14,19 @@ import torch.nn.functional as F
 from matplotlib.colors import ListedColormap
 from torch import nn
 
-HERE = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-FIGURES = HERE.resolve().parent / "figures"
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 SKY, ORANGE = "#56B4E9", "#E69F00"  # Okabe-Ito
+
+def save(fig, name):
+    """Save fig as FIGURES/name and print where it lies."""
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(FIGURES / name, dpi=200)
+    except OSError as error:
+        sys.exit(f"no figure: {error}")
+    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
 
 # %% [markdown]
 # ## Mean squared error
@@ -226,7 +237,6 @@ fig.suptitle(f"A two-layer network keeps {total} numbers, however many examples 
 ax.set_aspect("equal")
 ax.axis("off")
 
-
 def cells(x: float, rows: int, columns: int, color: str) -> float:
     """Draw rows by columns of cells from x rightwards, centred on the arrow; return their end."""
     edges = x + np.arange(columns + 1), np.arange(rows + 1) - rows / 2
@@ -234,7 +244,6 @@ def cells(x: float, rows: int, columns: int, color: str) -> float:
         *edges, np.zeros((rows, columns)), cmap=ListedColormap([color]), edgecolor="white"
     )
     return x + columns
-
 
 end = cells(0, *data.shape, SKY)
 ax.text(end / 2, 5, f"inputs\n{tuple(data.shape)}", ha="center")
@@ -257,8 +266,6 @@ for layer, name in zip(model, ["pre-activations", "hidden", "logits"]):
     ax.text((right + 4.5 + end) / 2, 5, f"{name}\n{tuple(data.shape)}", ha="center")
 
 ax.text(end + 0.7, -5, f"squeeze(1)\n{tuple(data.squeeze(1).shape)}", ha="center", va="top")
-FIGURES.mkdir(parents=True, exist_ok=True)
-fig.savefig(FIGURES / "two_layer_network.png", dpi=200)
-print("figure: figures/two_layer_network.png")
+save(fig, "two_layer_network.png")
 # Output:
-# figure: figures/two_layer_network.png
+# figure: ...two_layer_network.png

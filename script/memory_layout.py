@@ -1,428 +1,200 @@
-"""Memory layout: sums of a 512 x m tensor along its rows and along its columns.
+# %% [markdown]
+# # Memory layout: sums along rows and down columns
+# A row-major matrix lies in memory row by row: the next number along a row is the next in memory,
+# the next one down a column is a row away. Sums along both take as many additions.
+# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.13.0+cpu.
 
-    python script/memory_layout.py
-    python script/memory_layout.py --device cuda
-
-Times contiguous against strided sums, of the whole tensor and of one row at a time, and draws
-figures/memory_layout_efficiency.png
-"""
-
+# %%
 import argparse
-import math
-import os
-import platform
 import sys
-from collections.abc import Callable
+import time
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from platform import machine, system
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.ticker import LogLocator
-from torch.utils.benchmark import Measurement, Timer
+from torch.utils.benchmark import Timer
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
-BLUE, ORANGE = "#0072B2", "#E69F00"  # Okabe-Ito: contiguous, strided
-N = 512  # rows
-M = {  # columns: a GPU needs more work than its launch costs
-    "cpu": [512, 2048, 8192, 32768],
-    "cuda": [4096, 16384, 65536, 262144],
-    "mps": [2048, 8192, 32768, 131072],
-}
-ROUNDS = 10
-ROW = "{:>13} {:<16} {:>11} {:>9} {:>10} {:>11} {:>6} {:>6}"
-HEADER = ROW.format(
-    *("n x m", "variant", "median (ms)", "IQR (ms)", "moves (MB)", "rate (GB/s)", "share", "error")
-)
-WHOLE = {
-    "A.sum(dim=1)": {"color": BLUE, "marker": "o", "label": "along rows of A, step 1"},
-    "A.sum(dim=0)": {"color": ORANGE, "marker": "s", "label": "down columns of A, step $m$"},
-    "F.sum(dim=0)": {"color": BLUE, "marker": "D", "label": "down columns of F, step 1"},
-    "F.sum(dim=1)": {"color": ORANGE, "marker": "^", "label": "along rows of F, step 512"},
-}
-SLICE = {  # the styles of sums along rows, which the legend has once
-    "A[i].sum()": {"color": BLUE, "marker": "o"},
-    "F[i].sum()": {"color": ORANGE, "marker": "^"},
-}
+present = ["cpu", *(name for name in ("cuda", "mps") if getattr(torch, name).is_available())]
+parser = argparse.ArgumentParser(description="Memory layout")
+parser.add_argument("--device", choices=present, default="cpu")
+DEVICE = parser.parse_args([] if hasattr(sys, "ps1") else None).device  # in a notebook: edit here
+ROWS, COLUMNS, LARGE = 512, [512, 4096, 32768], 2**25  # numbers in the ceiling's copy
+COLUMNS = COLUMNS if DEVICE == "cpu" else [8 * m for m in COLUMNS]
+LINE = 32 if DEVICE == "cuda" else 128 if machine() == "arm64" else 64  # bytes, of a cache line
+THREADS, ROUNDS, SECONDS = 1, 7, 0.07  # seconds for each variant at each size
+MACHINE = f"{system()} {machine()} {DEVICE}, {THREADS} thread, torch {torch.__version__}"
+PAIRS = ("A.sum(dim=1)", "A.sum(dim=0)"), ("A[i].sum()", "F[i].sum()")  # fast, slow
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
+def save(fig, name, table=""):
+    """Save fig, with the table that it was drawn from inside, and print where it lies."""
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(FIGURES / name, dpi=200, metadata={"Description": table})
+    except OSError as error:
+        sys.exit(f"no figure: {error}")
+    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
 
-def column_major(A: torch.Tensor) -> torch.Tensor:
+# %% [markdown]
+# ## The same matrix, stored twice
+# A is row-major, F column-major. dim=1 sums along rows, dim=0 down columns. In whatever order, a
+# sum of positive float32 errs by (terms - 1) eps/2 of itself at most.
+
+# %%
+def column_major(A):
     """A copy of A, shape (n, m), with its columns one after the other: strides (1, n)."""
     return A.t().contiguous().t()
 
+# %%
+A = torch.rand(512, 512).to(DEVICE)
+F, exact = column_major(A), A.cpu().double()
+print("A.stride():", A.stride(), " F.stride():", F.stride(), " equal?", torch.equal(A, F))
+errors = [X.sum(d).cpu() / exact.sum(d) - 1 for X in (A, F) for d in (0, 1)]
+print("errors allowed?", all(error.abs().max() <= 511 * 2**-24 for error in errors))
+# Output:
+# A.stride(): (512, 1)  F.stride(): (1, 512)  equal? True
+# errors allowed? True
 
-def padded(F: torch.Tensor, unused: int = 16) -> torch.Tensor:
-    """A copy of F, shape (n, m), of strides (1, n + unused): a gap follows each column."""
-    n, m = F.shape
-    return F.new_zeros(m, n + unused)[:, :n].t().copy_(F)
+# %% [markdown]
+# ## Not the notes' timer
+# It returns the total of its repeats, where the text says average.
 
+# %%
+start = time.perf_counter()
+for _ in range(50):
+    time.sleep(1e-3)
+print("the notes' timer says 50 ms or more, for 1 ms?", time.perf_counter() - start >= 50e-3)
+# Output:
+# the notes' timer says 50 ms or more, for 1 ms? True
 
-def next_row_sum(A: torch.Tensor) -> Callable[[], torch.Tensor]:
+# %% [markdown]
+# ## How to time
+# Warm up, and take turns, so that a slow phase of the machine hits all variants alike. A median
+# with quartiles shows a spread that a mean hides. On a GPU, `Timer` waits until the work is done.
+
+# %%
+def take_turns(variants):
+    """Seconds a call of each function of a dict: first quartile, median, third, by name."""
+    options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
+    timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
+    times = {name: [] for name in timers}
+    for _ in range(ROUNDS):
+        for name, timer in timers.items():  # each turn begins with calls that do not count
+            times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
+    return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
+
+def verdict(slow, fast):
+    """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
+    low, ratio, high = slow / fast[::-1]
+    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
+    return f"{held}, {ratio:,.2f} times ({low:,.2f} to {high:,.2f})"
+
+# %% [markdown]
+# ## Along rows and down columns
+# All 512 sums in one call, then one row at a time. Predicted is what the bytes take at the speed of
+# a large copy. Memory comes in lines: numbers that lie apart take a whole one each.
+
+# %%
+def next_row_sum(A):
     """A function that returns the sum of one row of A, shape (n, m): of the next, each call."""
     rows = cycle(A.unbind(0))
     return lambda: next(rows).sum()
 
+def line_bytes(count, stride):
+    """Bytes of the lines that hold count float32, each stride numbers after the one before."""
+    return LINE * min(count, -(-(4 * stride * (count - 1) + 4) // LINE))  # rounded up
 
-def line_size(device: torch.device) -> int:
-    """Bytes that memory hands out at once: a line of the cache, on an NVIDIA GPU a sector."""
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        return 128
-    return 32 if device.type == "cuda" else 64
+def bytes_moved(n, m):
+    """Bytes that each variant reads and writes, for A and F of shape (n, m)."""
+    return {"A.sum(dim=1)": 4 * (n * m + n), "A.sum(dim=0)": 4 * (n * m + m),
+            "A[i].sum()": line_bytes(m, 1) + 4, "F[i].sum()": line_bytes(m, n) + 4}
 
+# %%
+large, copy = torch.ones(2, LARGE, device=DEVICE)
+speed = 2 * large.nbytes / take_turns({"copy": lambda: copy.copy_(large)})["copy"][0]
+table, results = ["      m  variant       median (ms)       quartiles      predicted  ratio"], []
+print(table[0])
+for m in COLUMNS:
+    A = torch.ones(ROWS, m, device=DEVICE)
+    whole = {"A.sum(dim=1)": partial(A.sum, dim=1), "A.sum(dim=0)": partial(A.sum, dim=0)}
+    each = {"A[i].sum()": next_row_sum(A), "F[i].sum()": next_row_sum(column_major(A))}
+    times = take_turns(whole | each)
+    for name, seconds in times.items():
+        (low, ms, high), predicted = 1e3 * seconds, 1e3 * bytes_moved(ROWS, m)[name] / speed
+        row = f"{m:7,}  {name:<13}{ms:11.4f}  {low:8.4f} {high:8.4f}  {predicted:9.4f}"
+        table.append(f"{row} {ms / predicted:6.2f}")
+        print(table[-1], flush=True)
+    results.append(times)
+print("claim: row sums beat column sums:", verdict(times["A.sum(dim=0)"], times["A.sum(dim=1)"]))
+print("claim: step 1 beats step 512:", verdict(times["F[i].sum()"], times["A[i].sum()"]))
+columns, row = (times[slow][1] / times[fast][1] for fast, slow in PAIRS)
+fig, axes = plt.subplots(1, 2, figsize=(8, 4.5), sharey=True, layout="constrained")
+names = ("row sums,\nstep 1", "column sums,\nstep $m$"), ("of A,\nstep 1", "of F,\nstep 512")
+for ax, pair, labels, numbers, title in zip(axes, PAIRS, names, (ROWS, 1), ("all rows", "one row")):
+    for name, label, color, marker in zip(pair, labels, ("#0072B2", "#D55E00"), "os"):
+        low, ns, high = 1e9 * np.transpose([found[name] for found in results]) / numbers / COLUMNS
+        ax.errorbar(COLUMNS, ns, [ns - low, high - ns], color=color, marker=marker)
+        side = "bottom" if times[name][1] == max(times[each][1] for each in pair) else "top"
+        ax.text(1.4 * COLUMNS[-1], ns[-1], label, color=color, va=side)
+    ax.axhline(4e9 / speed, color="0.6", zorder=0)
+    ax.set(xscale="log", yscale="log", xlim=(COLUMNS[0] / 2, 40 * COLUMNS[-1]), ymargin=0.15)
+    ax.set(xlabel="numbers in a row, $m$", title=f"{title} a call")
+    ax.set_xticks(COLUMNS, COLUMNS, minor=False)
+    ax.minorticks_off()
+axes[0].set_ylabel("time per number (ns)")
+axes[1].text(COLUMNS[0] / 1.8, 3.8e9 / speed, "4 bytes, as fast as a copy", color="0.4", va="top")
+fig.suptitle(f"m = {m:,}: column sums take {columns:.1f} times, a strided row {row:.0f} times")
+fig.supxlabel(MACHINE, size=7, color="0.4")
+save(fig, "memory_layout_efficiency.png", "\n".join(table))
+# Example output:
+#       m  variant       median (ms)       quartiles      predicted  ratio
+#     512  A.sum(dim=1)      0.0151    0.0148   0.0154     0.0514   0.29
+#     512  A.sum(dim=0)      0.0259    0.0258   0.0263     0.0514   0.50
+#     512  A[i].sum()        0.0016    0.0016   0.0017     0.0001  16.12
+#     512  F[i].sum()        0.0028    0.0027   0.0028     0.0016   1.74
+#   4,096  A.sum(dim=1)      0.0912    0.0901   0.0957     0.4106   0.22
+#   4,096  A.sum(dim=0)      0.3119    0.3025   0.3242     0.4113   0.76
+#   4,096  A[i].sum()        0.0020    0.0019   0.0021     0.0008   2.49
+#   4,096  F[i].sum()        0.0239    0.0235   0.0254     0.0128   1.87
+#  32,768  A.sum(dim=1)      2.8701    2.6940   3.0261     3.2841   0.87
+#  32,768  A.sum(dim=0)      7.3653    7.1518   7.7602     3.2905   2.24
+#  32,768  A[i].sum()        0.0073    0.0069   0.0079     0.0064   1.13
+#  32,768  F[i].sum()        0.1833    0.1799   0.1901     0.1026   1.79
+# claim: row sums beat column sums: held here, 2.57 times (2.36 to 2.88)
+# claim: step 1 beats step 512: held here, 25.23 times (22.63 to 27.69)
+# figure: ...memory_layout_efficiency.png
 
-def line_bytes(count: int, stride: int, line: int, itemsize: int = 4) -> int:
-    """Bytes of the cache lines that hold count numbers, each stride numbers after the last.
+# %% [markdown]
+# ## The causes, taken away
+# `ones @ A` makes the column sums in steps of 1. A gap after each column of F lets a row use more
+# places of the cache. Rows that follow share lines, which it may still hold: not every 16th row.
 
-    Memory moves in lines of line bytes. The first number starts one.
-    """
-    step = itemsize * stride
-    if step >= line:
-        return count * line  # no line holds two
-    span = (count - 1) * step + itemsize
-    return math.ceil(span / line) * line
-
-
-def bytes_moved(n: int, m: int, line: int, itemsize: int = 4) -> dict[str, int]:
-    """Bytes that each variant reads and writes.
-
-    A sum of all rows or of all columns reads each number once. A sum of one row reads the lines
-    that hold it: m numbers in line, or m lines, each for the sake of one number.
-    """
-    to_rows, to_columns = itemsize * (n * m + n), itemsize * (n * m + m)
-    return {
-        "A.sum(dim=1)": to_rows,
-        "A.sum(dim=0)": to_columns,
-        "F.sum(dim=0)": to_columns,
-        "F.sum(dim=1)": to_rows,
-        "A[i].sum()": line_bytes(m, 1, line) + itemsize,
-        "F[i].sum()": line_bytes(m, n, line) + itemsize,
-    }
-
-
-def max_relative_error(sums: torch.Tensor, exact: torch.Tensor) -> float:
-    """max_i |sums_i - exact_i| / |exact_i|: sums of any device against float64 on the CPU."""
-    return ((sums.cpu().double() - exact).abs() / exact.abs()).max().item()
-
-
-def allowed_error(terms: int) -> float:
-    """Largest relative error of a float32 sum of positive terms, added in any order.
-
-    k u / (1 - k u) for k = terms - 1 additions, u = eps/2 (Higham, Accuracy and Stability, 4.2).
-    """
-    ku = (terms - 1) * torch.finfo(torch.float32).eps / 2
-    return ku / (1 - ku)
-
-
-def measure(
-    variants: dict[str, Callable[[], torch.Tensor]], seconds: float, threads: int
-) -> dict[str, Measurement]:
-    """Time each variant for about the given seconds, with ROUNDS calls at least.
-
-    They take turns in short rounds, so that a slow phase of the machine hits all alike.
-    """
-    timers = {
-        name: Timer("run()", globals={"run": run}, num_threads=threads)
-        for name, run in variants.items()
-    }
-    calls = {
-        name: max(1, int(seconds / ROUNDS / timer.timeit(1).median))
-        for name, timer in timers.items()
-    }
-    rounds = {name: [] for name in timers}
-    for _ in range(ROUNDS):
-        for name, timer in timers.items():
-            rounds[name].append(timer.timeit(calls[name]))
-    return {name: Measurement.merge(parts)[0] for name, parts in rounds.items()}
-
-
-def quartiles(m: Measurement) -> np.ndarray:
-    """First quartile, median and third quartile of the times of m, in seconds."""
-    return np.percentile(m.times, [25, 50, 75])
-
-
-def copy_bandwidth(device: torch.device, seconds: float, threads: int) -> float:
-    """The ceiling of memory: bytes per second of a copy, read and write counted.
-
-    128 MiB each way, far more than caches hold, into memory that is there already. The best of
-    several: whatever else runs on the machine can only slow a copy down.
-    """
-    source = torch.ones(2**25, device=device)
-    target = torch.ones_like(source)
-    names = {"source": source, "target": target}
-    timer = Timer("target.copy_(source)", globals=names, num_threads=threads)
-    return 2 * source.nbytes / min(timer.blocked_autorange(min_run_time=seconds).times)
-
-
-def print_row(
-    size: str, variant: str, m: Measurement, moved: int, bandwidth: float, error: float
-) -> None:
-    """Print a row of the table: moved in bytes, bandwidth (the ceiling) in bytes per second."""
-    rate = moved / m.median
-    print(
-        ROW.format(
-            size,
-            variant,
-            f"{m.median * 1e3:.4g}",
-            f"{m.iqr * 1e3:.2g}",
-            f"{moved / 1e6:.4g}",
-            f"{rate / 1e9:.3g}",
-            f"{rate / bandwidth:.0%}",
-            f"{error:.0e}",
-        ),
-        flush=True,
-    )
-
-
-def verdict(claim: str, slow: Measurement, fast: Measurement) -> str:
-    """The closing line: did fast beat slow, by what ratio of medians, from and to (quartiles)?
-
-    Where the quartiles overlap, neither answer is given.
-    """
-    low, ratio, high = quartiles(slow) / quartiles(fast)[::-1]
-    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
-    return f'claim: "{claim}": {held}, {ratio:.3g}x ({low:.3g}-{high:.3g})'
-
-
-def explain(
-    A: torch.Tensor,
-    F: torch.Tensor,
-    times: dict[str, Measurement],
-    line: int,
-    seconds: float,
-    threads: int,
-) -> float:
-    """Print what the bytes predict beside the measured times, and checks of why they differ.
-
-    Returns the time of a call that has next to nothing to do, in seconds.
-    """
-    n, m = A.shape
-    columns = min(line // A.element_size(), m)  # whose numbers share a line
-    checks = {
-        "rows": partial(A.sum, dim=1),
-        "product": partial(torch.matmul, A.new_ones(n), A),
-        "a column": partial(A[:, :1].sum, dim=0),
-        "columns": partial(A[:, :columns].sum, dim=0),
-        "contiguous": next_row_sum(A),
-        "gap": next_row_sum(padded(F)),
-        "new lines": next_row_sum(F[::columns]),
-        "call": A[0, :1].sum,
-    }
-    check = {name: found.median for name, found in measure(checks, seconds, threads).items()}
-    whys = {
-        ("A.sum(dim=0)", "A.sum(dim=1)"): [
-            "down a column the steps are m; ones @ A makes the same sums in steps of 1, in "
-            f"{check['product'] / check['rows']:.2g} times the time of A.sum(dim=1)",
-            f"{columns} columns, which share the lines of a cache, are added together in "
-            f"{check['columns'] / check['a column']:.2g} times the time of one",
-        ],
-        ("F[i].sum()", "A[i].sum()"): [
-            f"a call takes {check['call'] * 1e6:.2g} us even for one number, "
-            f"{check['call'] / check['contiguous']:.0%} of the time of A[i].sum()",
-        ],
-    }
-    if check["call"] < check["contiguous"] / 2:
-        whys["F[i].sum()", "A[i].sum()"] += [
-            f"numbers {4 * n} bytes apart share few places of a cache; with a gap after each "
-            f"column it takes {check['gap'] / check['contiguous']:.2g} times as long",
-            "the next rows lie in the same lines, which a cache may still hold; with every "
-            f"{columns}th row alone {check['new lines'] / check['contiguous']:.2g} times as long",
-        ]
-    moved = bytes_moved(n, m, line)
-    for (slow, fast), reasons in whys.items():
-        print(
-            f"predicted: {slow} takes {moved[slow] / moved[fast]:.2g} times as long as {fast} "
-            f"(bytes moved); measured: {times[slow].median / times[fast].median:.2g} times"
-        )
-        for reason in reasons:
-            print(f"why: {reason}")
-    return check["call"]
-
-
-def draw(
-    results: dict[int, dict[str, Measurement]],
-    bandwidth: float,
-    line: int,
-    call: float,
-    outpath: Path,
-) -> None:
-    """Draw the time per number over m, of the whole tensor and of one row at a time.
-
-    Beside it, what moving 4 bytes or a line of line bytes takes at the bandwidth of a large copy
-    (bytes per second), and a call (seconds) shared out among the numbers of a row.
-    """
-    fig, axes = plt.subplots(1, 2, figsize=(8, 4.8), sharey=True, layout="constrained")
-    ms = list(results)
-    panels = [
-        ("the whole tensor, A.sum(dim)", WHOLE, N),
-        ("one row at a time, A[i].sum()", SLICE, 1),
-    ]
-    for ax, (title, styles, rows) in zip(axes, panels):
-        counts = rows * np.array(ms)
-        for variant, style in styles.items():
-            measured = [results[m][variant] for m in ms]
-            low, middle, high = np.transpose([quartiles(m) for m in measured]) / counts * 1e9
-            spread = [(middle - low).tolist(), (high - middle).tolist()]
-            ax.errorbar(ms, middle, spread, capsize=4, **style)
-        for moved, linestyle in [(4, "-"), (line, "--")]:
-            label = f"to copy {moved} bytes" if styles is SLICE else None
-            floor = moved / bandwidth * 1e9
-            ax.axhline(floor, color="0.6", linestyle=linestyle, zorder=0, label=label)
-        if styles is SLICE:
-            ax.plot(ms, call / counts * 1e9, ":", color="0.4", zorder=0, label="a call alone")
-        ax.set_xscale("log")
-        gaps = np.diff(np.log(ms))
-        roomy = len(ms) == 1 or gaps.min() > 0.1 * gaps.sum()
-        ax.set_xticks(ms if roomy else [ms[0], ms[-1]])
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.minorticks_off()
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter("")
-        ax.set_xlabel("numbers in a row, $m$")
-        ax.set_title(title, fontsize="medium")
-        ax.grid(alpha=0.3)
-    fig.legend(loc="outside lower center", ncols=3, frameon=False)
-    axes[0].set_ylabel("time per number (ns)")
-    last = {variant: m.median for variant, m in results[ms[-1]].items()}
-    columns = last["A.sum(dim=0)"] / last["A.sum(dim=1)"]
-    row = last["F[i].sum()"] / last["A[i].sum()"]
-    fig.suptitle(
-        f"{N} x {ms[-1]}, row-major: column sums take {columns:.2g} times as long as row sums;\n"
-        f"summed alone, a strided row takes {row:.2g} times as long as a contiguous one"
-    )
-    outpath.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(outpath, dpi=200)
-    plt.close(fig)
-
-
-def device(name: str) -> torch.device:
-    """The device called name. Raises ArgumentTypeError, naming those present, if it is absent."""
-    present = ["cpu"]
-    if torch.cuda.is_available():
-        present.append("cuda")
-    if torch.backends.mps.is_available():
-        present.append("mps")
-    if name not in present:
-        raise argparse.ArgumentTypeError(
-            f"{name} is not here; this machine has {', '.join(present)}"
-        )
-    return torch.device(name)
-
-
-def positive_int(text: str) -> int:
-    """A whole number above 0. Raises ArgumentTypeError if text is none."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a positive whole number, got {text}")
-    return int(text)
-
-
-def thread_count(text: str) -> int:
-    """A whole number above 0, no more than this machine has cores. Raises ArgumentTypeError."""
-    if positive_int(text) > (os.cpu_count() or 1):
-        raise argparse.ArgumentTypeError(f"this machine has {os.cpu_count()} cores, got {text}")
-    return int(text)
-
-
-def duration(text: str) -> float:
-    """A number of seconds above 0, an hour at most. Raises ArgumentTypeError if text is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"must be a positive number, 3600 at most, got {text}")
-    return number
-
-
-def check_size(parser: argparse.ArgumentParser, option: str, count: int) -> None:
-    """End in one line if option asks for a tensor of more than 2^31 numbers, 8 GiB of float32."""
-    if count > 2**31:
-        parser.error(f"argument {option}: a tensor of {count:,} numbers is too large, 2^31 at most")
-
-
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="Sums of a 512 x m tensor along its rows and along its columns.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--threads", type=thread_count, default=1, help="threads on the CPU")
-    parser.add_argument(
-        "--m",
-        type=positive_int,
-        nargs="+",
-        default=argparse.SUPPRESS,
-        help="columns (default: 512 2048 8192 32768, more on a GPU)",
-    )
-    parser.add_argument(
-        "--seconds",
-        type=duration,
-        default=0.15,
-        help=f"time of each measurement in seconds, with {ROUNDS} calls at least",
-    )
-    args = parser.parse_args(argv)
-    where, seconds, threads = args.device, args.seconds, args.threads
-    ms = sorted(set(getattr(args, "m", M[where.type])))
-    check_size(parser, "--m", N * ms[-1])
-    line = line_size(where)
-
-    print(f"A is {N} x m, row-major: a step of 1 along a row, of m down a column.")
-    print(f"F holds the same numbers column-major: {N} along a row, 1 down a column.")
-    print("A.sum(dim=1) adds along rows, A.sum(dim=0) down columns; A[i].sum() is one row.")
-    bandwidth = copy_bandwidth(where, seconds, threads)
-    print(f"\nfloat32, {where.type}, threads: {threads}")
-    print(
-        f"ceiling: a large copy moves {bandwidth / 1e9:.1f} GB/s; "
-        "reading alone, and what fits in a cache, may beat it"
-    )
-    print(
-        f"error allowed: (terms - 1) eps/2, {allowed_error(N):.0e} for {N} terms, "
-        f"{allowed_error(ms[-1]):.0e} for {ms[-1]}\n"
-    )
-    print(HEADER)
-    results, within = {}, True
-    for m in ms:
-        torch.manual_seed(0)
-        numbers = torch.rand(N, m)  # all positive: no sum is small by cancelling
-        exact = {dim: numbers.double().sum(dim=dim) for dim in (0, 1)}
-        A = numbers.to(where)
-        F = column_major(A)
-        runs = {
-            "A.sum(dim=1)": partial(A.sum, dim=1),
-            "A.sum(dim=0)": partial(A.sum, dim=0),
-            "F.sum(dim=0)": partial(F.sum, dim=0),
-            "F.sum(dim=1)": partial(F.sum, dim=1),
-        }
-        sums = {variant: run() for variant, run in runs.items()}
-        for variant, tensor in [("A[i].sum()", A), ("F[i].sum()", F)]:
-            runs[variant] = next_row_sum(tensor)
-            sums[variant] = torch.stack([runs[variant]() for _ in range(N)])  # each row once
-        results[m] = measure(runs, seconds, threads)
-        moved = bytes_moved(N, m, line)
-        for variant, times in results[m].items():
-            error = max_relative_error(sums[variant], exact[0 if "dim=0" in variant else 1])
-            within &= error <= allowed_error(N if "dim=0" in variant else m)
-            print_row(f"{N} x {m}", variant, times, moved[variant], bandwidth, error)
-
-    print("\nevery error within the one allowed?", within)
-    print(f"\nAt {N} x {m}:")
-    last = results[m]
-    call = explain(A, F, last, line, seconds, threads)
-    calls = Timer("A.sum(dim=1)", globals={"A": A}, num_threads=threads).timeit(10)
-    print(
-        f"10 calls of A.sum(dim=1) take {calls.raw_times[0] * 1e3:.3g} ms, one "
-        f"{calls.mean * 1e3:.3g} ms; the notes' timer returns the total and calls it the average"
-    )
-    claim = "summing along contiguous rows is faster than down strided columns"
-    print(verdict(claim, last["A.sum(dim=0)"], last["A.sum(dim=1)"]))
-    claim = "a contiguous row is summed faster than a strided one"
-    print(verdict(claim, last["F[i].sum()"], last["A[i].sum()"]))
-    draw(results, bandwidth, line, call, FIGURES / "memory_layout_efficiency.png")
-    print("figure: figures/memory_layout_efficiency.png")
-
-
-if __name__ == "__main__":
-    main()
+# %%
+n, m = ROWS, COLUMNS[-1]
+A, ones = torch.ones(n, m, device=DEVICE), torch.ones(n, device=DEVICE)
+F, gap = column_major(A), torch.ones(m, n + 16, device=DEVICE)[:, :n].t()
+times = take_turns({
+    "row sums of A": lambda: A.sum(dim=1), "column sums of A": lambda: A.sum(dim=0),
+    "ones @ A": lambda: ones @ A, "column sums of F": lambda: F.sum(dim=0),
+    "row sums of F": lambda: F.sum(dim=1), "a row of A": next_row_sum(A),
+    "a row of F": next_row_sum(F), "with a gap": next_row_sum(gap),
+    "every 16th row of F": next_row_sum(F[::16])})
+for name, (low, median, high) in times.items():
+    ratio = median / times["a row of A" if name in list(times)[5:] else "row sums of A"][1]
+    print(f"{name:<20} {1e3 * median:9.4f} ms {ratio:7.2f} times")
+# Example output:
+# row sums of A           2.4893 ms    1.00 times
+# column sums of A        7.7025 ms    3.09 times
+# ones @ A                3.0732 ms    1.23 times
+# column sums of F        2.6010 ms    1.04 times
+# row sums of F           7.9483 ms    3.19 times
+# a row of A              0.0075 ms    1.00 times
+# a row of F              0.1839 ms   24.67 times
+# with a gap              0.0708 ms    9.50 times
+# every 16th row of F     0.2267 ms   30.41 times

@@ -4,14 +4,25 @@
 # others have to copy. Watch the strides and the addresses: they tell which.
 
 # %%
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 
-HERE = Path(__file__).parent if "__file__" in globals() else Path.cwd()
-FIGURES = HERE.resolve().parent / "figures"
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 ROW_COLOURS = "#56B4E9", "#E69F00", "#FFFFFF"  # Okabe-Ito sky blue and orange, white
+
+def save(fig, name):
+    """Save fig as FIGURES/name and print where it lies."""
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(FIGURES / name, dpi=200)
+    except OSError as error:
+        sys.exit(f"no figure: {error}")
+    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
 
 # %% [markdown]
 # ## Shape and number of elements
@@ -75,17 +86,14 @@ print("column-major stride:", C.stride(), " memory:", C.as_strided((9,), (1,)).t
 # Neighbours in the matrix need not be neighbours in memory. A step down the matrix (dashed) moves
 # by stride[0] in memory, a step to the right (solid) by stride[1].
 
-
 # %%
 def box(ax, x, y, number, row):
     ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=ROW_COLOURS[row], edgecolor="black"))
     ax.text(x + 0.5, y + 0.5, number.item(), ha="center", va="center", fontsize=13)
 
-
 def arrow(ax, start, end, bend, style):
     look = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}", "linestyle": style}
     ax.annotate("", end, start, arrowprops={"facecolor": "black", "linewidth": 1.5, **look})
-
 
 R = torch.arange(1, 10).reshape(3, 3)
 fig, axes = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
@@ -113,11 +121,9 @@ for ax, order, M in zip(axes, ["row", "column"], [R, R.t().contiguous().t()]):
     ax.axis("off")
     ax.set_title(f"{order}-major: stride {M.stride()}")
 fig.suptitle("Row-major order keeps rows together in memory, column-major order columns")
-FIGURES.mkdir(parents=True, exist_ok=True)
-fig.savefig(FIGURES / "memory_layout_row_vs_col.png", dpi=200)
-print("figure: figures/memory_layout_row_vs_col.png")
+save(fig, "memory_layout_row_vs_col.png")
 # Output:
-# figure: figures/memory_layout_row_vs_col.png
+# figure: ...memory_layout_row_vs_col.png
 
 # %% [markdown]
 # ## contiguous() copies, where it must
