@@ -1,4 +1,4 @@
-"""What all tests share: pytest's settings, and ways to run a script as its users do."""
+"""Fixtures and helpers that several test files share."""
 
 import importlib.util
 import os
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,21 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from scripts import SCRIPTS
+from tour import read, shrunk
 
+ROOT = Path(__file__).resolve().parent.parent
+LECTURE = ROOT / "figures" / "lecture"
+
+# Somebody's taste, and more than a machine may have: no script may follow it.
+TASTE = """\
+text.usetex: True
+font.size: 18
+axes.facecolor: black
+figure.facecolor: black
+text.color: white
+axes.labelcolor: white
+lines.linewidth: 7
+"""
 # A console that knows only ASCII, which cp1252 contains, no display, and a home that cannot be
 # written. Kept are the fonts that matplotlib has found, and what Python has compiled: to do either
 # again takes seconds.
@@ -33,15 +47,26 @@ NO_COMFORT = {
     "HOME": "/nonexistent",
     "MPLCONFIGDIR": matplotlib.get_cachedir(),
 }
+ALL_BUT_TIMED = "import runpy, sys\nfor sys.argv in [[p] for p in sys.argv[1:]]: "
+ALL_BUT_TIMED += "runpy.run_path(*sys.argv, run_name='__main__')"
 
-ROOT = Path(__file__).resolve().parent.parent
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "error")
+    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 
 
-def git(*arguments: str) -> bytes | None:
-    """What git prints of this checkout; None where there is no git, or no checkout."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait for other processes come last, which saves ten seconds and more."""
+    items.sort(key=lambda item: bool({"run_of", "default_of", "notebook"} & {*item.fixturenames}))
+
+
+def git(*arguments: str, cwd: Path = ROOT) -> str | None:
+    """What git prints of a checkout; None where there is no git, or no checkout, or it fails."""
     if shutil.which("git") is None:
         return None
-    run = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True)
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+    run = subprocess.run(["git", *who, *arguments], cwd=cwd, capture_output=True, text=True)
     return None if run.returncode else run.stdout
 
 
@@ -50,44 +75,8 @@ def files() -> set[str]:
     """The files of the repository, as git knows them, whatever runs have drawn or deleted since."""
     tracked = git("ls-files")
     if tracked is not None:
-        return set(tracked.decode().splitlines())
+        return set(tracked.splitlines())
     return {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(scope="session")
-def committed(tmp_path_factory) -> Callable[[str], Path]:
-    """A figure as it was committed, or staged: a student's runs draw over the one in figures/."""
-    folder = tmp_path_factory.mktemp("committed")
-
-    def picture(name: str) -> Path:
-        content = git("show", f":figures/{name}")
-        if content is None:
-            return ROOT / "figures" / name
-        (folder / name).write_bytes(content)
-        return folder / name
-
-    return picture
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", "error")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a module that starts processes come first, those that wait for one last."""
-
-    def turn(item: pytest.Item) -> int:
-        fixtures = set(item.fixturenames)
-        if fixtures & {"run_of", "rough_run", "notebook", "installed_for_real"}:
-            return 2
-        return 0 if "start_early" in fixtures else 1
-
-    items.sort(key=turn)
-
-
-def wanted(request: pytest.FixtureRequest, name: str) -> bool:
-    """Whether some test of this session uses the fixture of that name."""
-    return any(name in item.fixturenames for item in request.session.items)
 
 
 @cache
@@ -99,76 +88,95 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def run_alone(name: str, folder: Path, *args: str, **environ: str) -> SimpleNamespace:
-    """Copy script/<name>.py alone into folder/script, run it there from another directory.
+@cache
+def defined(name: str) -> SimpleNamespace:
+    """What the definition cells of a tour define."""
+    return SimpleNamespace(**read(ROOT / "script" / f"{name}.py").definitions(Path("nowhere")))
 
-    Returns returncode, stdout, stderr, and figures: the path of each file that the run left
-    beside script/, by its name.
-    """
-    copy = folder / "script" / f"{name}.py"
-    copy.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "script" / copy.name, copy)
-    elsewhere = folder / "elsewhere"
-    elsewhere.mkdir()
-    run = subprocess.run(
-        [sys.executable, "-W", "error", copy, *args],
-        cwd=elsewhere,
+
+def python(*arguments: str | Path, cwd: Path, **environ: str) -> SimpleNamespace:
+    """Run Python from the directory cwd: its returncode, stdout and stderr."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=cwd,
         env={**os.environ, **NO_COMFORT, **environ},
         capture_output=True,
         encoding="utf-8",
     )
+
+
+def run_alone(name: str, folder: Path) -> SimpleNamespace:
+    """Copy script/<name>.py alone into folder/script, run it there from another directory.
+
+    A timed tour runs with small CONSTANTS. Returns stdout and figures: the path of each file that
+    the run left beside script/, by its name.
+    """
+    copy, elsewhere = folder / "script" / f"{name}.py", folder / "elsewhere"
+    copy.parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    code = (ROOT / "script" / copy.name).read_text(encoding="utf-8")
+    copy.write_text(shrunk(code, SCRIPTS[name].small), encoding="utf-8")
+    (folder / "matplotlibrc").write_text(TASTE)
+    run = python(copy, cwd=elsewhere, MATPLOTLIBRC=str(folder / "matplotlibrc"))
+    assert run.returncode == 0, run.stderr
     figures = {path.name: path for path in (folder / "figures").glob("*")}
-    return SimpleNamespace(
-        returncode=run.returncode, stdout=run.stdout, stderr=run.stderr, figures=figures
-    )
-
-
-def step_back() -> None:
-    """Let the tests go first: on Linux for this thread and the processes that it starts."""
-    if hasattr(os, "setpriority"):  # not on Windows
-        os.setpriority(os.PRIO_PROCESS, 0, 10)
+    return SimpleNamespace(stdout=run.stdout, figures=figures)
 
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[ThreadPoolExecutor]:
     """Runs processes beside the tests, two at a time."""
-    with ThreadPoolExecutor(max_workers=2, initializer=step_back) as executor:
+    with ThreadPoolExecutor(max_workers=2) as executor:
         yield executor
         executor.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")
-def run_of(request, pool, tmp_path_factory) -> Callable[[str], SimpleNamespace]:
-    """The one run of a script that all tests share: alone, with its small options.
-
-    The scripts that this session tests run side by side. The first one has no home at all: it
-    cannot keep what matplotlib finds out about fonts.
-    """
+def run_of(pool, tmp_path_factory) -> Callable[[str], SimpleNamespace]:
+    """The run of a script that all tests share: alone in a folder, as run_alone does it."""
     folder = tmp_path_factory.mktemp("alone in a folder ")
-    tested = {item.path.stem.removeprefix("test_") for item in request.session.items}
+    runs = {name: pool.submit(run_alone, name, folder / name) for name in SCRIPTS}
+    return lambda name: runs[name].result()
 
-    @cache
-    def start(name: str) -> Future:
-        homeless = {"MPLCONFIGDIR": ""} if name == "gd_1d_torch" else {}
-        return pool.submit(run_alone, name, folder / name, *SCRIPTS[name].small, **homeless)
 
-    for name in sorted(SCRIPTS, key=lambda name: not SCRIPTS[name].small):  # the longest first
-        if name in tested or "every_script" in tested:
-            start(name)
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory) -> Path:
+    """A fresh checkout of this tree, as it is now, in a folder whose name has a space."""
+    folder = tmp_path_factory.mktemp("a clone ") / "lecture"
+    if git("ls-files") is None:
+        pytest.skip("not a git checkout")
+    for name in files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for command in ("init -q -b main", "add -A", "commit -q -m all"):
+        assert git(*command.split(), cwd=folder) is not None
+    return folder
 
-    def run(name: str) -> SimpleNamespace:
-        result = start(name).result()
-        assert result.returncode == 0, result.stderr
-        return result
 
-    return run
+@pytest.fixture(scope="session")
+def default_of(pool, clone) -> Callable[[str], SimpleNamespace]:
+    """The run of a timed tour's defaults in the clone; of all other scripts, by the name ""."""
+    scripts = {name: clone / "script" / f"{name}.py" for name in SCRIPTS}
+    tours = {name: (path,) for name, path in scripts.items() if SCRIPTS[name].timing}
+    others = {"": ("-c", ALL_BUT_TIMED, *(scripts[name] for name in scripts.keys() - tours))}
+    elsewhere = clone.parent
+    runs = {
+        name: pool.submit(python, *arguments, cwd=elsewhere)
+        for name, arguments in (tours | others).items()
+    }
+    return lambda name: runs[name].result()
+
+
+def start_if_used(request: pytest.FixtureRequest, *fixtures: str) -> None:
+    """Start what tests of this session wait for, before the tests that run in this process."""
+    for name in fixtures:
+        if any(name in item.fixturenames for item in request.session.items):
+            request.getfixturevalue(name)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def start_scripts(request):
-    """Starts the scripts before the tests that run in this process."""
-    if wanted(request, "run_of"):
-        request.getfixturevalue("run_of")
+def start_scripts(request: pytest.FixtureRequest) -> None:
+    start_if_used(request, "default_of", "run_of")
 
 
 @contextmanager

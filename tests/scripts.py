@@ -1,58 +1,51 @@
-"""The scripts, by name: their figures, and the options that make them small for tests."""
+"""The scripts, by name: their figures, and CONSTANTS that make a timed tour small for tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+QUICK = {"THREADS, ROUNDS, SECONDS": "1, 2, 0.002"}
 
 
 @dataclass(frozen=True)
 class Script:
     figures: tuple[str, ...] = ()
-    small: tuple[str, ...] = ()
-    varying: tuple[str, ...] = ()  # the figures that time, or the small options, change
+    small: dict[str, str] = field(default_factory=dict)  # as many sizes as in the script
+    timing: tuple[str, ...] = ()  # those of its figures that show times
+
+
+def timed(timing: str, *other: str, **small: str) -> Script:
+    """A timed tour, its timing figure and its other figures."""
+    return Script((*other, timing), QUICK | small, (timing,))
 
 
 SCRIPTS = {
     "gd_1d_torch": Script(("gd_torch_quadratic_diagnostics.png",)),
     "gradients_and_convexity": Script(),
     "gradient_geometry": Script(("tangent_plane.png", "steepest_descent_unit_circle.png")),
-    "gd_nd_torch": Script(
-        ("gd_nd_diagnostics.png", "gd_nd_cost.png"),
-        ("--sizes", "1", "1000", "--seconds", "0.01"),
-        varying=("gd_nd_cost.png",),
-    ),
+    "gd_nd_torch": Script(("gd_nd_diagnostics.png",)),
+    "gd_nd_cost": timed("gd_nd_cost.png", SIZES="[1, 20, 30, 40]", LARGE="100"),
     "tensor_creation": Script(),
     "tensor_manipulation": Script(("memory_layout_row_vs_col.png",)),
     "tensor_operations": Script(),
     "losses_and_models": Script(("two_layer_network.png",)),
     "autograd_tour": Script(),
     "dtypes": Script(("float_bit_layout.png", "accumulation_error.png")),
-    "inplace": Script(
-        ("inplace_allocation.png",),
-        ("--sizes", "100", "3000", "--seconds", "0.01"),
-        varying=("inplace_allocation.png",),
+    "inplace": timed("inplace_allocation.png", **{"SIZES, LARGE": "[10, 200, 3000], 100"}),
+    "broadcasting": timed(
+        "broadcasting_timing.png",
+        "broadcasting_matrix_vector.png",
+        SHAPES="[(20, 1), (2, 30), (5, 30), (20, 30)]",
+        LARGE="100",
     ),
-    "broadcasting": Script(
-        ("broadcasting_matrix_vector.png", "broadcasting_timing.png"),
-        ("--rows", "3", "30", "--columns", "50", "--seconds", "0.01"),
-        varying=("broadcasting_timing.png",),
+    "vectorization": timed("vectorization_timing.png", SIZES="[10, 50, 900]", LARGE="100"),
+    "memory_layout": timed(
+        "memory_layout_efficiency.png", **{"ROWS, COLUMNS, LARGE": "32, [8, 64, 512], 100"}
     ),
-    "vectorization": Script(
-        ("vectorization_timing.png",),
-        ("--sizes", "100", "1000", "3000", "--loop", "1000", "--seconds", "0.01"),
-        varying=("vectorization_timing.png",),
+    "matmul_order": timed(
+        "matmul_order_timing.png",
+        "matmul_associativity_cost.png",
+        **{"N, LARGE": "16, 8", "INNER": "[64, 16, 4]"},
     ),
-    "memory_layout": Script(
-        ("memory_layout_efficiency.png",),
-        ("--m", "16", "40", "--seconds", "0.005"),
-        varying=("memory_layout_efficiency.png",),
-    ),
-    "matmul_order": Script(
-        ("matmul_associativity_cost.png", "matmul_order_timing.png"),
-        ("--n", "24", "--p", "4", "--sweep", "2", "24", "--seconds", "0.005"),
-        varying=("matmul_associativity_cost.png", "matmul_order_timing.png"),
-    ),
-    "devices": Script(
-        ("devices_matmul.png",),
-        ("--n", "8", "32", "--seconds", "0.005"),
-        varying=("devices_matmul.png",),
+    "devices": timed(
+        "devices_matmul.png", SIZES="[4, 16, 64]", LARGE="{'cpu': 8, 'cuda': 8, 'mps': 8}"
     ),
 }

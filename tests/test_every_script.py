@@ -1,32 +1,34 @@
 """What holds for every script: it works alone, wherever it lies, however it is treated."""
 
 import re
-import runpy
+import shutil
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future
-from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import pytest
-import torch
-from conftest import ROOT, files, git, load_script, run_alone, wanted
+import tour
+from conftest import LECTURE, ROOT, drawing, files, git, load_script, python
 from figure_checks import bad_image, complaints
-from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
+from PIL import Image
 from scripts import SCRIPTS
 from tour import is_tour
 
 FIGURES = [(name, figure) for name, script in SCRIPTS.items() for figure in script.figures]
+TIMING = [(name, figure) for name, script in SCRIPTS.items() for figure in script.timing]
 PROGRAMS = [name for name in SCRIPTS if not is_tour(ROOT / "script" / f"{name}.py")]
+DRAWING = [name for name, script in SCRIPTS.items() if script.figures]
+FIRST = "gd_torch_quadratic_diagnostics.png"
+
+
+def code_of(name: str) -> str:
+    return (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
 
 
 def test_scripts_are_those_listed():
     assert {path.stem for path in (ROOT / "script").glob("*.py")} == SCRIPTS.keys()
-    committed = {name for name in files() if name.startswith("figures/")}
-    assert committed == {f"figures/{figure}" for _, figure in FIGURES}
+    tracked = {name for name in files() if name.startswith("figures/")}
+    assert tracked == {f"figures/lecture/{figure}" for _, figure in FIGURES}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -36,123 +38,125 @@ def test_alone_in_a_folder_it_draws_exactly_its_figures(run_of, name):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_it_stands_alone(name):
-    """It imports the standard library, torch, numpy and matplotlib, and shadows no module."""
-    code = (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
-    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code, re.MULTILINE))
+    """It imports the standard library, torch, numpy and matplotlib, and shadows no module.
+
+    Nor does it keep a path, or text that a Windows console cannot print.
+    """
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code_of(name), re.MULTILINE))
     with_matplotlib = {"matplotlib", "mpl_toolkits"}
     assert imported <= sys.stdlib_module_names | {"torch", "numpy"} | with_matplotlib
     assert name not in sys.stdlib_module_names
+    assert code_of(name).isascii()
 
 
 @pytest.mark.parametrize(("name", "figure"), FIGURES)
-def test_figure_is_fit_to_project(run_of, committed, name, figure):
+def test_figure_is_fit_to_project(run_of, name, figure):
     assert bad_image(run_of(name).figures[figure]) == []
-    assert bad_image(committed(figure)) == []
+    assert bad_image(LECTURE / figure) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "figure"), [pair for pair in FIGURES if pair[1] not in SCRIPTS[pair[0]].varying]
+    ("name", "figure"), [pair for pair in FIGURES if pair not in TIMING]
 )
-def test_committed_figure_is_what_the_script_draws(run_of, committed, name, figure):
-    fresh = run_of(name).figures[figure]
-    assert compare_images(committed(figure), fresh, tol=1) is None
+def test_lecture_figure_is_what_the_script_draws(run_of, name, figure):
+    """Whatever the user's matplotlibrc says: the run has one with TASTE."""
+    assert compare_images(LECTURE / figure, run_of(name).figures[figure], tol=1) is None
 
 
-@pytest.fixture(scope="module")
-def blocked_run(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
-    """A run of a script in this process that cannot write its last figure, if it has any.
-
-    A program runs with its small options, and without measuring a ceiling. Returns folder, the
-    figures as live objects, by name, and the error.
-    """
-
-    @cache
-    def run(name: str) -> SimpleNamespace:
-        folder, figures, error = tmp_path_factory.mktemp(name), {}, None
-        for last in SCRIPTS[name].figures[-1:]:
-            (folder / "figures" / last / "old").mkdir(parents=True)  # a folder stands in its place
-
-        def savefig(figure: Figure, path: Path, **options) -> None:
-            figures[Path(path).name] = figure
-            really_save(figure, path, **options)
-
-        really_save = Figure.savefig
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Figure, "savefig", savefig)
-            patch.setattr(Figure, "draw", lambda figure, renderer: None)  # pixels do not matter
-            patch.setattr(torch, "set_num_threads", lambda _: None)  # other tests run after this
-            try:
-                if name in PROGRAMS:
-                    run_small(name, folder / "figures", patch)
-                else:
-                    copy = folder / "script" / f"{name}.py"
-                    copy.parent.mkdir()
-                    copy.write_bytes((ROOT / "script" / copy.name).read_bytes())
-                    runpy.run_path(str(copy), run_name="__main__")
-            except OSError as caught:
-                error = caught
-        plt.close("all")
-        return SimpleNamespace(folder=folder, figures=figures, error=error)
-
-    return run
+def table_of(figure: Path) -> list[str]:
+    """The table that a timing figure was drawn from, in its own metadata."""
+    with Image.open(figure) as image:
+        return image.text["Description"].splitlines()
 
 
-def run_small(name: str, figures: Path, patch: pytest.MonkeyPatch) -> None:
-    """Run main() of a program with its small options, without measuring a ceiling."""
-    script = load_script(name)
-    patch.setattr(script, "FIGURES", figures)
-    if hasattr(script, "copy_bandwidth"):
-        patch.setattr(script, "copy_bandwidth", lambda *_: 1e10)
-    if hasattr(script, "LARGE"):
-        patch.setitem(script.LARGE, "cpu", 16)
-    script.main(list(SCRIPTS[name].small))
+@pytest.mark.parametrize(("name", "figure"), TIMING)
+def test_lecture_figure_comes_from_the_run_that_the_example_shows(name, figure):
+    """So a figure of other sizes or variants is found out."""
+    whole = tour.read(ROOT / "script" / f"{name}.py")
+    shown = {line for cell in whole.showing for line in cell.expected}
+    assert len(table_of(LECTURE / figure)) > 3
+    assert set(table_of(LECTURE / figure)) <= shown
+
+
+@pytest.mark.parametrize(("name", "figure"), TIMING)
+def test_example_has_the_sizes_and_variants_of_the_script(name, figure, clone, default_of):
+    assert default_of(name).returncode == 0
+
+    def rows(path: Path) -> list[list[str]]:
+        return [re.split(r"\s{2,}", line.strip())[:2] for line in table_of(path)]
+
+    assert rows(LECTURE / figure) == rows(clone / "figures" / figure)
+
+
+def test_runs_leave_a_clone_clean_and_it_can_be_pulled(clone, default_of, tmp_path):
+    for name in ["", *(name for name, _ in TIMING)]:
+        assert default_of(name).returncode == 0, default_of(name).stderr
+    assert {path.name for path in (clone / "figures").glob("*.png")} == {f for _, f in FIGURES}
+    assert git("status", "--porcelain", cwd=clone) == ""
+    instructor = tmp_path / "instructor"
+    git("clone", "-q", str(clone), str(instructor))
+    for _, figure in FIGURES:
+        (instructor / "figures" / "lecture" / figure).write_bytes(b"drawn anew")
+    assert git("commit", "-q", "-a", "-m", "drawn anew", cwd=instructor) is not None
+    assert git("pull", "-q", str(instructor), "main", cwd=clone) is not None
+    assert (clone / "figures" / "lecture" / FIRST).read_bytes() == b"drawn anew"
+
+
+
+
+@pytest.mark.parametrize("name", [name for name in DRAWING if name != "gd_1d_torch"])
+def test_figure_that_cannot_be_written_is_named_in_one_line(name, tmp_path, monkeypatch):
+    (tmp_path / "figures").touch()
+    if name in PROGRAMS:
+        module = load_script(name)
+        monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
+        save = module.save
+    else:
+        save = tour.read(ROOT / "script" / f"{name}.py").definitions(tmp_path)["save"]
+    with pytest.raises(SystemExit) as exit_:
+        save(None, "x.png")
+    (line,) = str(exit_.value.code).splitlines()  # a text: to stderr, with status 1
+    assert str(tmp_path / "figures") in line
+
+
+def copy_alone(folder: Path) -> Path:
+    return Path(shutil.copy(ROOT / "script" / "gd_1d_torch.py", folder))
+
+
+def test_copied_into_a_home_it_draws_there_and_prints_a_path_below(tmp_path):
+    run = python(copy_alone(tmp_path).name, cwd=tmp_path)
+    assert run.stdout.splitlines()[-1] == f"figure: figures/{FIRST}"
+    assert (tmp_path / "figures" / FIRST).exists()
+
+
+def test_run_from_elsewhere_it_prints_where_the_figure_lies(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "script").mkdir()
+    run = python(copy_alone(tmp_path / "script"), cwd=tmp_path / "elsewhere")
+    assert run.stdout.splitlines()[-1] == f"figure: {(tmp_path / 'figures' / FIRST).as_posix()}"
+
+
+def test_where_no_figure_can_be_written_all_numbers_are_printed_first(tmp_path):
+    (tmp_path / "figures").touch()
+    run = python(copy_alone(tmp_path).name, cwd=tmp_path)
+    assert run.returncode == 1
+    assert [line.split()[0] for line in run.stdout.splitlines()] == [
+        "[quadratic]",
+        "[shifted]",
+        "[doublewell]",
+    ]
+    assert "Traceback" not in run.stderr
+    assert str(tmp_path / "figures") in run.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_figures_of_a_program_are_fit_to_read(name, blocked_run):
+def test_figures_of_a_program_are_fit_to_read(name, tmp_path, monkeypatch):
     """Those of the tours are checked cell by cell."""
-    found = {figure: complaints(artists) for figure, artists in blocked_run(name).figures.items()}
+    monkeypatch.setattr(load_script(name), "FIGURES", tmp_path)
+    with drawing() as figures:
+        load_script(name).main([])
+    found = {figure: complaints(artists) for figure, artists in figures.items()}
     assert found == {figure: [] for figure in SCRIPTS[name].figures}
-
-
-@pytest.mark.parametrize("name", [name for name, script in SCRIPTS.items() if script.figures])
-def test_figure_that_cannot_be_written_is_named(name, blocked_run):
-    run, figure = blocked_run(name), SCRIPTS[name].figures[-1]
-    assert figure in str(run.error)
-    assert (run.folder / "figures" / figure / "old").exists()
-
-
-@pytest.fixture(scope="session")
-def without_folder(pool, tmp_path_factory) -> tuple[Path, Future]:
-    """A run of the first script where a file stands in the place of its figures' folder."""
-    folder = tmp_path_factory.mktemp("blocked")
-    (folder / "figures").touch()
-    return folder, pool.submit(run_alone, "gd_1d_torch", folder)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def start_early(request):
-    if wanted(request, "rough_run"):
-        request.getfixturevalue("without_folder")
-
-
-@pytest.fixture
-def rough_run(without_folder) -> tuple[Path, SimpleNamespace]:
-    """The folder and the result of that run."""
-    folder, future = without_folder
-    return folder, future.result()
-
-
-def test_failing_run_says_so_in_its_last_line(rough_run):
-    folder, run = rough_run
-    assert run.returncode != 0
-    assert str(folder / "figures") in run.stderr.splitlines()[-1]
-
-
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_importing_runs_nothing(name, capsys):
-    load_script(name)
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -161,18 +165,9 @@ def test_help_names_every_option_with_its_default(name, capsys):
         load_script(name).main(["--help"])
     text = capsys.readouterr().out
     options = re.split(r"\n  (?=--)", text)[1:]
-    code = (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
-    assert len(options) == code.count(".add_argument(") > 0
+    assert len(options) == code_of(name).count(".add_argument(") > 0
     for option in options:
         assert "(default:" in " ".join(option.split()), option
-
-
-def test_no_script_needs_another():
-    """Nor does any keep a path, or text that a Windows console cannot print."""
-    for name in SCRIPTS:
-        code = (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
-        assert code.isascii(), name
-        assert not re.search(rf"^\s*(from|import) ({'|'.join(SCRIPTS)})\b", code, re.MULTILINE)
 
 
 def test_repository_has_the_layout_promised():

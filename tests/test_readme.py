@@ -47,7 +47,7 @@ def test_table_is_the_scripts_and_their_figures():
         line for line in section("The lecture, section by section").splitlines() if "](" in line
     ]
     table = {
-        name: tuple(re.findall(r"\(figures/([\w.]+)\)", row))
+        name: tuple(re.findall(r"\(figures/lecture/([\w.]+)\)", row))
         for row in rows
         for name in re.findall(r"\[(\w+)\.py\]\(script/\1\.py\)", row)
     }
@@ -56,7 +56,7 @@ def test_table_is_the_scripts_and_their_figures():
 
 
 def test_every_figure_is_shown_with_a_text_for_those_who_cannot_see_it():
-    shown = dict(re.findall(r"!\[([^\]]+)\]\(figures/([\w.]+)\)", README))
+    shown = dict(re.findall(r"!\[([^\]]+)\]\(figures/lecture/([\w.]+)\)", README))
     assert sorted(shown.values()) == sorted(f for s in SCRIPTS.values() for f in s.figures)
 
 

@@ -2,24 +2,27 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import tour
-from conftest import ROOT, drawing, step_back, wanted
+from conftest import ROOT, drawing, start_if_used
 from figure_checks import complaints
-from tour import Tour
+from scripts import SCRIPTS
+from tour import CODE, EXACT, Cell, Tour
 
-TOURS = [tour.read(path) for path in sorted((ROOT / "script").glob("*.py")) if tour.is_tour(path)]
+PATHS = sorted((ROOT / "script").glob("*.py"))
+TOURS = [tour.read(path, SCRIPTS[path.stem].small) for path in PATHS if tour.is_tour(path)]
+TIMED = [each for each in TOURS if SCRIPTS[each.path.stem].timing]
 CELLS = [
     pytest.param(each, cell, id=f"{each.name}: {cell.heading}")
     for each in TOURS
-    for cell in each.code[1:]
+    for cell in each.showing
 ]
 every_tour = pytest.mark.parametrize("each", TOURS, ids=lambda each: each.name)
+PROGRAMS = ["gd_1d_torch", "gd_nd_torch"]
 
 # A tour that passes every check. The tests at the end spoil it, one place at a time.
 SMALL = """\
@@ -33,6 +36,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+plt.rcdefaults()
 HERE = Path(__file__).parent if "__file__" in globals() else Path.cwd()
 FIGURES = HERE.resolve().parent / "figures"
 
@@ -70,10 +74,19 @@ print("figure: figures/small.png")
 # How fast the machine is, nobody can promise.
 
 # %%
-print("3 ms")
+def row(n):
+    return f"n = {n:,}  3.5 ms"
+
+# %%
+print(row(1000))
+print("claim: it holds: held here, 3 times")
 # Example output:
-# 5 ms
+# n = 2  1.25e-03 ms
+# claim: it holds: not decided here, 1 times
 """
+LAST = SMALL[SMALL.index("# %%\nprint(row") :]
+ROWS = SMALL[SMALL.index("# n = 2") :].rstrip()
+FIGURE_LINES = "print(\"figure: figures/small.png\")\n# Output:\n# figure: figures/small.png"
 
 # What to replace, by what, and the complaint to come.
 SPOILED_LAYOUT = {
@@ -81,18 +94,15 @@ SPOILED_LAYOUT = {
     "a heading alone": ("# It passes every check.\n", "", "0 lines under the heading"),
     "five lines of text": ("# It passes", "# 1\n# 2\n# 3\n# 4\n# It passes", "5 lines under"),
     "text outside a comment": ("# It passes", "It passes", "text outside a comment"),
-    "two code cells": ("print", "# %%\nprint", "must take turns"),
-    "a cell with a title": (
-        "# %%\nprint",
-        "# %% One clock\nprint",
-        "'# %% One clock' before it opens",
-    ),
-    "a marker without its space": ("# %%\nprint", "#%%\nprint", "'#%%' before it opens no cell"),
+    "two showing cells": ("# %% [markdown]\n# ## One clock", "# %%\nprint()\n# Output:\n# ", "turns"),
+    "a title": ("# %%\nprint(row", "# %% One clock\nprint(row", "'# %% One clock' before it opens"),
+    "no space": ("# %%\nprint(row", "#%%\nprint(row", "'#%%' before it opens no cell"),
     "a docstring": ("# %% [markdown]", '"""A tour."""\n# %% [markdown]', "line 1: '' before it"),
     "a heading twice": ("## One clock", "## One number", "two cells under 'One number'"),
-    "nothing shown": ('# %%\nprint("3 ms")\n# Example output:\n# 5 ms\n', "", "shows nothing"),
-    "a variable shared": ("\nHERE", "\nx = 1\nHERE", "line 11: more than imports and CONSTANTS"),
-    "a seed shared": ("\nHERE", "\ntorch.manual_seed(0)\nHERE", "line 11: more than imports"),
+    "nothing shown": (LAST, "", "the last cell shows nothing"),
+    "a variable shared": ("\nHERE", "\nx = 1\nHERE", "line 12: this cell shows nothing and"),
+    "a seed shared": ("\nHERE", "\ntorch.manual_seed(0)\nHERE", "line 12: this cell shows nothing"),
+    "no comment": (f"\n{FIGURE_LINES}", "", "this cell shows nothing and defines more"),
 }
 SPOILED_CELL = {
     "a figure without a title": ('ax.set_title("A finding")\n', "", "no title"),
@@ -100,26 +110,26 @@ SPOILED_CELL = {
     "a line missing": ("# four: 4\n", "", "expected: (no more)\n     got: four: 4"),
     "a line too many": ("# four: 4", "# four: 4\n# 5", "expected: 5\n     got: (no more)"),
     "a wildcard for two lines": ("# version: ...\n# four: 4", "# ...", "got: four: 4"),
-    "nothing but wildcards": ("# figure: figures/small.png", "# ...", "nothing but wildcards"),
-    "dotted wildcards": ("# figure: figures/small.png", "# ..., ...", "nothing but wildcards"),
-    "an empty comment": ("\n# 5 ms", "", "nothing but wildcards"),
-    "an example of nothing": ("# 5 ms", "# ...", "nothing but wildcards"),
-    "an example too short": ("3 ms", "3\\nms", "got: ms"),
-    "no comment": ("# Output:\n# figure: figures/small.png\n", "", "no '# Output:' says"),
-    "nothing printed": ('print("3 ms")', "ms = 3", "got: (no more)"),
+    "nothing but wildcards": ("# figure: figures/small.png", "# ..., ...", "nothing but wildcards"),
+    "an example of nothing": (ROWS, "# ...", "nothing but wildcards"),
+    "an example too short": ("\n# n = 2  1.25e-03 ms", "", "expected: (no more)\n     got: claim"),
+    "an example's row renamed": ("# n = 2 ", "# m = 2 ", "expected: m = 2"),
+    "an example's claim renamed": ("# claim: it holds", "# claim: it does", "claim: it does"),
+    "an example's rows exchanged": (ROWS, "\n".join(ROWS.splitlines()[::-1]), "expected: claim"),
+    "a definition cell prints": ("def row(n):", "def row(n, _=print(1)):", "definition cell prints"),
     "code after the comment": ("# four: 4", "# four: 4\ny = 1", "code after the output comment"),
     "two comments": ("# four: 4", "# Output:\n# four: 4", "two output comments"),
     "an error": ('"four:", 4', '"four:", 4 / 0', "ZeroDivisionError"),
-    "a warning": ('print("3 ms")', 'print("3 ms")\nplt.legend()', "UserWarning: No artists"),
-    "another cell's variable": ('print("3 ms")', "print(x)", "NameError: name 'x'"),
+    "a warning": ("print(row(1000))", "print(row(1000))\nplt.legend()", "UserWarning: No artists"),
+    "another cell's variable": ("print(row(1000))", "print(row(1000), x)", "NameError: name 'x'"),
     "no seed": ("torch.manual_seed(0)\n", "", "expected: x:   tensor([1.5410])"),
     "a setting left behind": (
-        'print("3 ms")',
-        'torch.set_printoptions(precision=2)\nprint("3 ms")',
+        "print(row(1000))",
+        "torch.set_printoptions(precision=2)\nprint(row(1000))",
         "the cell changes the print options",
     ),
     "a figure not named": (
-        'print("figure: figures/small.png")\n# Output:\n# figure: figures/small.png',
+        FIGURE_LINES,
         'print("drawn")\n# Output:\n# drawn',
         "wrote the figures ['small.png'], but names []",
     ),
@@ -129,11 +139,11 @@ SPOILED_NOTEBOOKS = {  # each of these small tours is spoiled in several places
     "first": {
         "a falsified line": ("# four: 4", "# four: 5", "One number:\nexpected: four: 5\n     got:"),
         "a closed figure": ("FIGURES.mk", "plt.close()\nFIGURES.mk", "One picture:\n0 pictures"),
-        "a value": ('print("3 ms")', 'print("3 ms")\n4', "One clock:\nthe notebook shows what"),
+        "a value": ("here, 3 times\")", "here, 3 times\")\n4", "One clock:\nthe notebook shows what"),
     },
     "second": {
         "an error": ('"four:", 4', '"four:", 4 / 0', "One number:\nZeroDivisionError"),
-        "a warning": ('print("3 ms")', 'print("3 ms")\nplt.legend()', "UserWarning: No artists"),
+        "a warning": ("print(row(1000))", "print(row(1000))\nplt.legend()", "No artists"),
     },
     "third": {
         "a variable of the tour before": ("x = torch.randn(1)\n", "", "NameError: name 'x'"),
@@ -146,7 +156,7 @@ def hold(found: list[str]) -> None:
         pytest.fail("\n".join(found), pytrace=False)
 
 
-def alone(each: Tour, cell: tour.Cell, folder: Path) -> list[str]:
+def alone(each: Tour, cell: Cell, folder: Path) -> list[str]:
     """What is wrong with a cell run alone, and with the figures that it draws."""
     with drawing() as figures:
         found = tour.alone(each, cell, folder)
@@ -168,65 +178,42 @@ def write_small(path: Path, *spoils: tuple[str, str]) -> Tour:
     return tour.read(path)
 
 
+def as_tour(name: str) -> Tour:
+    """A program as a notebook of one cell."""
+    path = ROOT / "script" / f"{name}.py"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return Tour(path, (Cell(CODE, name, (*lines, EXACT), 1),))
+
+
 @pytest.fixture(scope="session")
 def small_notebooks(tmp_path_factory) -> dict[str, Tour]:
     """The small tours for the kernel: the spoiled, and one that is right and names its Python."""
     folder = tmp_path_factory.mktemp("small tours")
-    clock = 'print("3 ms")\n# Example output:\n# 5 ms'
-    python = f"import sys\n\nprint(sys.prefix)\n# Output:\n# {sys.prefix}"
-    spoils = {"right": [(clock, python)]}
+    python = f"# %%\nimport sys\n\nprint(sys.prefix)\n# Output:\n# {sys.prefix}\n"
+    spoils = {"right": [(LAST, python)]}
     for name, places in SPOILED_NOTEBOOKS.items():
         spoils[name] = [(old, new) for old, new, _ in places.values()]
     return {name: write_small(folder / f"{name}.py", *spoils[name]) for name in spoils}
 
 
 @pytest.fixture(scope="session")
-def other_kernel(tmp_path_factory) -> str:
-    """A JUPYTER_PATH with another kernel python3, one that cannot start."""
-    path = tmp_path_factory.mktemp("jupyter")
-    spec = path / "kernels" / "python3" / "kernel.json"
-    spec.parent.mkdir(parents=True)
-    spec.write_text(json.dumps({"argv": ["none"], "display_name": "none", "language": "python"}))
-    return str(path)
+def notebook(pool, small_notebooks, tmp_path_factory) -> Callable[[str], list[list[dict]]]:
+    """What a notebook of a tour shows under each cell, by the tour's name.
 
-
-@pytest.fixture(scope="session")
-def kernel(small_notebooks, other_kernel, tmp_path_factory) -> Iterator[Future]:
-    """What a notebook shows under each cell, by the name of the tour.
-
-    It takes longest of all that runs beside the tests, and does not wait for the rest.
+    There is another kernel of the same name, as a user may have it: one that cannot start.
     """
     folder = tmp_path_factory.mktemp("kernel")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        ThreadPoolExecutor(1, initializer=step_back) as executor,
-    ):
-        patch.setenv("JUPYTER_PATH", other_kernel)  # as a user may have it
-        yield executor.submit(tour.run_in_kernel, [*TOURS, *small_notebooks.values()], folder)
+    other = folder / "other" / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps({"argv": ["none"], "display_name": "none", "language": "python"}))
+    tours = [*TOURS, *map(as_tour, PROGRAMS), *small_notebooks.values()]
+    run = pool.submit(tour.run_in_kernel, tours, folder, JUPYTER_PATH=str(folder / "other"))
+    return lambda name: run.result()[name]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def start_early(request):
-    if wanted(request, "notebook"):
-        request.getfixturevalue("kernel")
-
-
-@pytest.fixture
-def notebook(kernel) -> Callable[[str], list[list[dict]]]:
-    """What a notebook of a tour shows under each cell, by the tour's name."""
-    return lambda name: kernel.result()[name]
-
-
-def test_every_tour_is_found():
-    assert {each.path.stem for each in TOURS} >= {
-        "gradients_and_convexity",
-        "tensor_creation",
-        "tensor_manipulation",
-        "tensor_operations",
-        "losses_and_models",
-        "autograd_tour",
-        "dtypes",
-    }
+def start_notebook(request: pytest.FixtureRequest) -> None:
+    start_if_used(request, "notebook")
 
 
 @every_tour
@@ -244,9 +231,61 @@ def test_in_order_in_a_fresh_process(each, run_of):
     hold(tour.in_order(each, run_of(each.path.stem).stdout))
 
 
+@pytest.mark.parametrize("each", TIMED, ids=lambda each: each.name)
+def test_defaults_print_what_the_examples_say(each, default_of):
+    run = default_of(each.path.stem)
+    assert run.returncode == 0, run.stderr
+    hold(tour.in_order(each, run.stdout))
+
+
 @every_tour
 def test_in_a_notebook(each, notebook):
     hold(tour.in_kernel(each, notebook(each.name)))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_pasted_into_a_notebook_runs_with_its_defaults(name, notebook, run_of):
+    (shown,) = notebook(f"{name}.py")
+    printed = "".join(text for each in shown if "text" in each for text in each["text"])
+    numbers, _, figure = printed.rpartition("figure: ")
+    assert numbers == run_of(name).stdout.rpartition("figure: ")[0]
+    assert figure.strip().endswith(SCRIPTS[name].figures[0])
+
+
+@pytest.mark.parametrize("heading", ["How to time", "save", "freed_memory_kept"])
+def test_what_stands_in_several_tours_is_the_same_text(heading):
+    def text(each: Tour) -> str | None:
+        """The definition cell under the heading, or the function of that name."""
+        for cell in each.code:
+            if cell.heading == heading:
+                return cell.code.strip()
+            if not cell.shows and f"def {heading}(" in cell.code:
+                return cell.code[cell.code.index(f"def {heading}(") :].strip()
+        return None
+
+    texts = [text(each) for each in TIMED]
+    number = {"freed_memory_kept": 2}.get(heading, len(TIMED))
+    assert len([found for found in texts if found]) == number
+    assert len({found for found in texts if found}) == 1
+
+
+@pytest.mark.parametrize("each", TIMED, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        (["--device", "tpu"], "argument --device: invalid choice: 'tpu' (choose from "),
+        (["--size", "3"], "unrecognized arguments: --size 3"),
+        (["3"], "unrecognized arguments: 3"),
+    ],
+)
+def test_bad_option_ends_in_one_line(each, option, complaint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [each.name, *option])
+    with pytest.raises(SystemExit) as exit_:
+        exec(each.code[0].code, {"__name__": "__main__"})
+    assert exit_.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert complaint in last
+    assert "cpu" in last or "tpu" not in last
 
 
 # The checks themselves: each lets SMALL pass, and catches what is wrong with a spoiled one.
@@ -255,8 +294,8 @@ def test_in_a_notebook(each, notebook):
 def test_small_tour_passes(tmp_path):
     small = write_small(tmp_path / "small.py")
     assert tour.form(small) == []
-    assert [cell.heading for cell in small.code[1:]] == ["One number", "One picture", "One clock"]
-    for cell in small.code[1:]:
+    assert [cell.heading for cell in small.showing] == ["One number", "One picture", "One clock"]
+    for cell in small.showing:
         assert alone(small, cell, tmp_path / cell.heading) == []
 
 
@@ -269,7 +308,7 @@ def test_spoiled_layout_is_caught(old, new, complaint, tmp_path):
 def test_spoiled_cell_is_caught(old, new, complaint, tmp_path):
     small = write_small(tmp_path / "small.py", (old, new))
     torch.manual_seed(0)  # as another cell may have left it
-    found = {cell.heading: alone(small, cell, tmp_path / cell.heading) for cell in small.code[1:]}
+    found = {cell.heading: alone(small, cell, tmp_path / cell.heading) for cell in small.showing}
     torch.set_printoptions(profile="default")
     (caught,) = [complaints for complaints in found.values() if complaints]  # in one cell only
     assert complaint in "\n".join(caught)
@@ -278,13 +317,13 @@ def test_spoiled_cell_is_caught(old, new, complaint, tmp_path):
 @pytest.mark.parametrize(
     ("stdout", "complaint"),
     [
-        ("1\nversion: 2\nfour: 4\nfigure: figures/small.png\n5 ms\n", "got: 1"),
-        ("x: tensor([1.5410])\nversion: 2\nfigure: figures/small.png\n5 ms\n", "expected: four: 4"),
+        ("1\nversion: 2\nfour: 4\nfigure: figures/small.png\n", "got: 1"),
+        ("x: tensor([1.5410])\nversion: 2\nfigure: figures/small.png\n", "expected: four: 4"),
         ("", "expected: version: ...\n     got: (no more)"),
     ],
 )
 def test_spoiled_whole_is_caught(stdout, complaint, tmp_path):
-    small = write_small(tmp_path / "small.py")
+    small = write_small(tmp_path / "small.py", (LAST, ""))
     assert complaint in "\n".join(tour.in_order(small, stdout))
 
 
@@ -302,3 +341,22 @@ def test_spoiled_notebook_is_caught(name, complaint, small_notebooks, notebook):
 
 def test_small_tour_passes_in_a_kernel_of_this_environment(small_notebooks, notebook):
     assert tour.in_kernel(small_notebooks["right"], notebook("right.py")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "held"),
+    [
+        ("1,000  x.sum(dim=1)  0.5 ms  -1.2e-05", "# x.sum(dim=1) # ms #"),
+        ("float32 of 3 x 40: inf", "float32 of # x #: #"),
+        ("claim: n = 3: A beats B: did not hold here, 0.5 times", "claim: n = #: A beats B: ..."),
+    ],
+)
+def test_of_an_example_words_are_held_and_numbers_are_free(line, held):
+    assert tour.words(line) == held
+
+
+def test_constants_are_made_small_where_they_stand():
+    text = "A, B = 1, [\n    2,\n]\nC = 3\n"
+    assert tour.shrunk(text, {"A, B": "4, 5"}) == "A, B = 4, 5\n\n\nC = 3\n"
+    with pytest.raises(AssertionError, match="no CONSTANTS {'D'}"):
+        tour.shrunk(text, {"D": "1"})
