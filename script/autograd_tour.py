@@ -283,8 +283,9 @@ print("w.grad:", w.grad)
 
 # %% [markdown]
 # ## One graph, one backward
-# `backward` frees what the graph saved, so a second one fails. `retain_graph=True` keeps it; far
-# more often the cure is to compute the loss anew, as every loop does.
+# `backward` frees what the graph saved, here w, so a second one fails; a sum saves nothing, and it
+# works. `retain_graph=True` keeps what was saved. Far more often the cure is to compute the loss
+# anew, as every loop does.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -300,9 +301,37 @@ L = torch.sum(w * w) / 2
 L.backward(retain_graph=True)
 L.backward()
 print("retained, w.grad after two:", w.grad)
+
+w.grad = None
+L = (w + 1).sum()
+L.backward()
+L.backward()
+print("nothing saved, w.grad after two:", w.grad)
 # Output:
 # second backward failed: Trying to backward through the graph a second time
 # retained, w.grad after two: tensor([2., 4., 6.])
+# nothing saved, w.grad after two: tensor([2., 2., 2.])
+
+# %% [markdown]
+# ## A log of losses can keep every graph
+# A loss kept as a tensor keeps its graph. What the operations saved stays with it until `backward`
+# frees that; a validation loss, which sees none, keeps it all. Log a number, `.item()`.
+
+# %%
+w = torch.tensor([0.0, 1.0], requires_grad=True)
+log = [torch.exp(w).sum()]
+exp_node = log[0].grad_fn.next_functions[0][0]
+print("reached from the log:", exp_node._saved_result.detach())
+log[0].backward()
+try:
+    print(exp_node._saved_result)
+except RuntimeError as error:
+    print("after backward:", str(error).split(" (")[0])
+print("still in the log:", type(log[0].grad_fn).__name__, "and", type(exp_node).__name__)
+# Output:
+# reached from the log: tensor([1.0000, 2.7183])
+# after backward: Trying to backward through the graph a second time
+# still in the log: SumBackward0 and ExpBackward0
 
 # %% [markdown]
 # ## backward on a tensor that is no scalar

@@ -119,6 +119,23 @@ for dtype in [torch.float16, torch.bfloat16]:
 #           0.010009765625, as stored? True
 
 # %% [markdown]
+# ## Two exponents are reserved
+# All zeros: zero, and the subnormal numbers, which go on below the smallest normal one in equal
+# steps, in float16 down to 2^-24. All ones: inf, and with a fraction NaN.
+
+# %%
+for x in [0.0, 2.0**-24, 2.0**-14, 65504.0, math.inf, math.nan]:
+    bits = f"{torch.tensor(x, dtype=torch.float16).view(torch.int16).item():016b}"
+    print(f"{x:<14.8g} {bits[0]} {bits[1:6]} {bits[6:]}")
+# Output:
+# 0              0 00000 0000000000
+# 5.9604645e-08  0 00000 0000000001
+# 6.1035156e-05  0 00001 0000000000
+# 65504          0 11110 1111111111
+# inf            0 11111 0000000000
+# nan            0 11111 1000000000
+
+# %% [markdown]
 # ## Figure 3.8: the bits of 0.0100001, to scale
 # Each square is a bit of memory, filled where it is 1. bfloat16 is float32 cut short: the same
 # exponent, so the same range, and less of the fraction. float16 shares the bits out otherwise.
@@ -277,7 +294,7 @@ print(f"stalls at {total.item()} after {terms} terms; the exact sum is {terms * 
 # stalls at 4.0 after 350 terms; the exact sum is 3.5000
 
 # %% [markdown]
-# ## torch.sum accumulates wider and adds pairwise
+# ## torch.sum accumulates wider than float16
 # On float16 its accumulator is wider, and only the result is a float16: here the one nearest to
 # the exact sum, in every row. Where each sum on the way is a float16, one by one mostly misses it;
 # pairs, though better, often.
@@ -302,9 +319,10 @@ for name, sums in [("one by one", one_by_one), ("pairwise", pairs[:, 0]), ("sum"
 # sum         nearest in 100 of 100 rows
 
 # %% [markdown]
-# ## Pairs are rounded less often
-# One by one, the first value goes through n sums, each rounded; in pairs through log2(n). That is
-# what `torch.sum` gains on float32, where its accumulator is no wider.
+# ## Fewer roundings for each value
+# One by one, the first value goes through n sums, each rounded; in pairs it would be log2(n).
+# `torch.sum` adds short runs, then sums of sums: not the fewest roundings, but few. So it gains on
+# float32, too, where its accumulator is no wider.
 
 # %%
 x = torch.full((1000,), 0.0100001)

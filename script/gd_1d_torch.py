@@ -133,7 +133,7 @@ def save_diagnostics_plot(
 
 def report(name: str, w: float, hist: dict, cure: str) -> None:
     """Print how a run ended. One that diverged or got nowhere says so, and what may cure it."""
-    loss, iters = hist["L(w)"][-1], len(hist["k"])
+    loss, iters = hist["L(w)"][-1], len(hist["k"])  # after max_iters, w is one update past loss
     print(f"{f'[{name}]':<12} final w={w:.6e}, final L={loss:.6e}, iters={iters}")
     if hist["stop"] == "diverged":
         cure = "Start closer to a minimum." if iters == 1 else cure

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Memory layout: sums along rows and down columns
-# A row-major matrix lies in memory row by row: the next number along a row is the next in memory,
-# the next one down a column is a row away. Sums along both take as many additions.
-# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.13.0+cpu.
+# In a row-major matrix the next number along a row is next in memory, down a column a row away.
+# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
 
 # %%
 import argparse
 import sys
 import time
+import timeit
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -25,7 +25,7 @@ DEVICE = parser.parse_args([] if hasattr(sys, "ps1") else None).device  # in a n
 ROWS, COLUMNS, LARGE = 512, [512, 4096, 32768], 2**25  # numbers in the ceiling's copy
 COLUMNS = COLUMNS if DEVICE == "cpu" else [8 * m for m in COLUMNS]
 LINE = 32 if DEVICE == "cuda" else 128 if machine() == "arm64" else 64  # bytes, of a cache line
-THREADS, ROUNDS, SECONDS = 1, 7, 0.07  # seconds for each variant at each size
+THREADS, ROUNDS, SECONDS = 1, 6, 0.06  # seconds for each variant at each size
 MACHINE = f"{system()} {machine()} {DEVICE}, {THREADS} thread, torch {torch.__version__}"
 PAIRS = ("A.sum(dim=1)", "A.sum(dim=0)"), ("A[i].sum()", "F[i].sum()")  # fast, slow
 plt.rcdefaults()
@@ -66,17 +66,14 @@ print("errors allowed?", all(error.abs().max() <= 511 * 2**-24 for error in erro
 # It returns the total of its repeats, where the text says average.
 
 # %%
-start = time.perf_counter()
-for _ in range(50):
-    time.sleep(1e-3)
-print("the notes' timer says 50 ms or more, for 1 ms?", time.perf_counter() - start >= 50e-3)
+print("notes' timer: 50 ms for 1 ms?", timeit.timeit(lambda: time.sleep(1e-3), number=50) >= 0.05)
 # Output:
-# the notes' timer says 50 ms or more, for 1 ms? True
+# notes' timer: 50 ms for 1 ms? True
 
 # %% [markdown]
 # ## How to time
 # Warm up, and take turns, so that a slow phase of the machine hits all variants alike. A median
-# with quartiles shows a spread that a mean hides. On a GPU, `Timer` waits until the work is done.
+# with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
 def take_turns(variants):
@@ -97,8 +94,9 @@ def verdict(slow, fast):
 
 # %% [markdown]
 # ## Along rows and down columns
-# All 512 sums in one call, then one row at a time. Predicted is what the bytes take at the speed of
-# a large copy. Memory comes in lines: numbers that lie apart take a whole one each.
+# All sums in one call, then one row at a time. Predicted is what the bytes take at the speed of a
+# large copy. Memory comes in lines: a row of F takes a whole one for each number. A.sum(dim=0) adds
+# many columns at once, and so uses the lines it takes.
 
 # %%
 def next_row_sum(A):
@@ -142,38 +140,40 @@ for ax, pair, labels, numbers, title in zip(axes, PAIRS, names, (ROWS, 1), ("all
         ax.errorbar(COLUMNS, ns, [ns - low, high - ns], color=color, marker=marker)
         side = "bottom" if times[name][1] == max(times[each][1] for each in pair) else "top"
         ax.text(1.4 * COLUMNS[-1], ns[-1], label, color=color, va=side)
-    ax.axhline(4e9 / speed, color="0.6", zorder=0)
+    ax.plot(COLUMNS, [4e9 / speed] * len(COLUMNS), color="0.6", zorder=0)
     ax.set(xscale="log", yscale="log", xlim=(COLUMNS[0] / 2, 40 * COLUMNS[-1]), ymargin=0.15)
     ax.set(xlabel="numbers in a row, $m$", title=f"{title} a call")
     ax.set_xticks(COLUMNS, COLUMNS, minor=False)
     ax.minorticks_off()
 axes[0].set_ylabel("time per number (ns)")
 axes[1].text(COLUMNS[0] / 1.8, 3.8e9 / speed, "4 bytes, as fast as a copy", color="0.4", va="top")
-fig.suptitle(f"m = {m:,}: column sums take {columns:.1f} times, a strided row {row:.0f} times")
+fig.suptitle(f"m = {m:,}: column sums take {columns:.1f} times as long as row sums,\n"
+             f"a row of F takes {row:.0f} times as long as a row of A")
 fig.supxlabel(MACHINE, size=7, color="0.4")
 save(fig, "memory_layout_efficiency.png", "\n".join(table))
 # Example output:
 #       m  variant       median (ms)       quartiles      predicted  ratio
-#     512  A.sum(dim=1)      0.0151    0.0148   0.0154     0.0514   0.29
-#     512  A.sum(dim=0)      0.0259    0.0258   0.0263     0.0514   0.50
-#     512  A[i].sum()        0.0016    0.0016   0.0017     0.0001  16.12
-#     512  F[i].sum()        0.0028    0.0027   0.0028     0.0016   1.74
-#   4,096  A.sum(dim=1)      0.0912    0.0901   0.0957     0.4106   0.22
-#   4,096  A.sum(dim=0)      0.3119    0.3025   0.3242     0.4113   0.76
-#   4,096  A[i].sum()        0.0020    0.0019   0.0021     0.0008   2.49
-#   4,096  F[i].sum()        0.0239    0.0235   0.0254     0.0128   1.87
-#  32,768  A.sum(dim=1)      2.8701    2.6940   3.0261     3.2841   0.87
-#  32,768  A.sum(dim=0)      7.3653    7.1518   7.7602     3.2905   2.24
-#  32,768  A[i].sum()        0.0073    0.0069   0.0079     0.0064   1.13
-#  32,768  F[i].sum()        0.1833    0.1799   0.1901     0.1026   1.79
-# claim: row sums beat column sums: held here, 2.57 times (2.36 to 2.88)
-# claim: step 1 beats step 512: held here, 25.23 times (22.63 to 27.69)
+#     512  A.sum(dim=1)      0.0151    0.0148   0.0168     0.0551   0.27
+#     512  A.sum(dim=0)      0.0267    0.0257   0.0271     0.0551   0.48
+#     512  A[i].sum()        0.0015    0.0015   0.0018     0.0001  14.02
+#     512  F[i].sum()        0.0028    0.0027   0.0033     0.0017   1.65
+#   4,096  A.sum(dim=1)      0.0920    0.0914   0.0947     0.4399   0.21
+#   4,096  A.sum(dim=0)      0.3051    0.3012   0.3199     0.4407   0.69
+#   4,096  A[i].sum()        0.0019    0.0019   0.0020     0.0009   2.20
+#   4,096  F[i].sum()        0.0236    0.0233   0.0243     0.0137   1.72
+#  32,768  A.sum(dim=1)      2.7185    2.6208   3.0792     3.5184   0.77
+#  32,768  A.sum(dim=0)      7.6377    7.3673   7.7812     3.5252   2.17
+#  32,768  A[i].sum()        0.0074    0.0071   0.0080     0.0069   1.08
+#  32,768  F[i].sum()        0.1865    0.1814   0.1891     0.1099   1.70
+# claim: row sums beat column sums: held here, 2.81 times (2.39 to 2.97)
+# claim: step 1 beats step 512: held here, 25.05 times (22.59 to 26.81)
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
 # ## The causes, taken away
-# `ones @ A` makes the column sums in steps of 1. A gap after each column of F lets a row use more
-# places of the cache. Rows that follow share lines, which it may still hold: not every 16th row.
+# `ones @ A` makes the column sums in steps of 1. Steps of 2048 bytes fall on few places of a cache:
+# a gap after each column of F spreads them. Rows next to each other share lines, which a cache may
+# still hold for the next call; rows a line apart share none.
 
 # %%
 n, m = ROWS, COLUMNS[-1]
@@ -183,18 +183,18 @@ times = take_turns({
     "row sums of A": lambda: A.sum(dim=1), "column sums of A": lambda: A.sum(dim=0),
     "ones @ A": lambda: ones @ A, "column sums of F": lambda: F.sum(dim=0),
     "row sums of F": lambda: F.sum(dim=1), "a row of A": next_row_sum(A),
-    "a row of F": next_row_sum(F), "with a gap": next_row_sum(gap),
-    "every 16th row of F": next_row_sum(F[::16])})
-for name, (low, median, high) in times.items():
-    ratio = median / times["a row of A" if name in list(times)[5:] else "row sums of A"][1]
+    "a row of F": next_row_sum(F), "a row of F, gaps": next_row_sum(gap),
+    "a row a line apart": next_row_sum(F[:: LINE // 4])})
+for name, (_, median, _) in times.items():
+    ratio = median / times["a row of A" if name.startswith("a row") else "row sums of A"][1]
     print(f"{name:<20} {1e3 * median:9.4f} ms {ratio:7.2f} times")
 # Example output:
-# row sums of A           2.4893 ms    1.00 times
-# column sums of A        7.7025 ms    3.09 times
-# ones @ A                3.0732 ms    1.23 times
-# column sums of F        2.6010 ms    1.04 times
-# row sums of F           7.9483 ms    3.19 times
-# a row of A              0.0075 ms    1.00 times
-# a row of F              0.1839 ms   24.67 times
-# with a gap              0.0708 ms    9.50 times
-# every 16th row of F     0.2267 ms   30.41 times
+# row sums of A           2.6364 ms    1.00 times
+# column sums of A        7.3840 ms    2.80 times
+# ones @ A                2.8688 ms    1.09 times
+# column sums of F        2.5784 ms    0.98 times
+# row sums of F           7.6485 ms    2.90 times
+# a row of A              0.0073 ms    1.00 times
+# a row of F              0.1838 ms   25.06 times
+# a row of F, gaps        0.0807 ms   11.00 times
+# a row a line apart      0.2122 ms   28.92 times

@@ -127,8 +127,8 @@ print("from a list:", torch.tensor([1.0, 2.0]).dtype)
 
 # %% [markdown]
 # ## Random tensors
-# `randn` draws from the standard normal, `rand` uniformly from [0, 1). Seeded, they give the same
-# numbers each time.
+# `randn` draws from the standard normal, `rand` uniformly from [0, 1). The same seed gives the same
+# numbers for the same calls, on the same device and version of PyTorch.
 
 # %%
 torch.manual_seed(0)
@@ -144,8 +144,8 @@ print("u:", u)
 
 # %% [markdown]
 # ## A seed fixes a sequence, not a call
-# Each draw takes the next numbers of the one sequence. Seed anew, and `rand` starts at its
-# beginning: the notes print these numbers for the cell above, where `randn` has gone first.
+# Each draw goes on where the last one ended. Seed anew, and `rand` starts at the beginning: the
+# notes print these numbers for the cell above, where `randn` has gone first.
 
 # %%
 torch.manual_seed(0)
@@ -159,6 +159,24 @@ print("same after seeding anew?", torch.equal(u, torch.rand(2, 3)))
 #         [0.1320, 0.3074, 0.6341]])
 # same as the next draw?  False
 # same after seeding anew? True
+
+# %% [markdown]
+# ## Another size, other numbers
+# From 16 numbers on `randn` fills a tensor in another way. So a seed promises nothing about calls
+# of another size: not the first number, and not that two draws of 8 are one of 16.
+
+# %%
+for n in (15, 16):
+    torch.manual_seed(0)
+    print(f"randn({n})[0]:", torch.randn(n)[0])
+torch.manual_seed(0)
+halves = torch.cat([torch.randn(8), torch.randn(8)])
+torch.manual_seed(0)
+print("two draws of 8 are one of 16?", torch.equal(halves, torch.randn(16)))
+# Output:
+# randn(15)[0]: tensor(1.5410)
+# randn(16)[0]: tensor(-1.1258)
+# two draws of 8 are one of 16? False
 
 # %% [markdown]
 # ## Zeros and ones

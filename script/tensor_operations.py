@@ -103,7 +103,7 @@ except RuntimeError as error:
     print("A @ A failed:", error)
 # Output:
 # C.shape: torch.Size([2, 4])
-# A @ A failed: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)
+# A @ A failed: ...mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)
 
 # %% [markdown]
 # ## Batches of matrices

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from scripts import SCRIPTS
-from tour import read, shrunk
+from tour import alone, read, shrunk
 
 ROOT = Path(__file__).resolve().parent.parent
 LECTURE = ROOT / "figures" / "lecture"
@@ -194,6 +195,18 @@ def drawing() -> Iterator[dict[str, Figure]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
         yield figures
+
+
+@cache
+def draw(name: str, figure: str) -> Figure:
+    """A figure of a tour as its cell draws it, live and laid out."""
+    whole = read(ROOT / "script" / f"{name}.py")
+    (cell,) = [cell for cell in whole.showing if f'save(fig, "{figure}"' in cell.code]
+    with tempfile.TemporaryDirectory() as folder, drawing() as figures:
+        (Path(folder) / "figures").mkdir()
+        assert alone(whole, cell, Path(folder)) == []
+    figures[figure].draw_without_rendering()
+    return figures[figure]
 
 
 @pytest.fixture

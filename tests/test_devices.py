@@ -20,7 +20,7 @@ tour = defined("devices")
     ],
 )
 def test_device_that_cannot_compute_is_not_there(error, monkeypatch):
-    def ones(*size, device):
+    def ones(*size, **options):
         raise error
 
     monkeypatch.setattr(torch, "ones", ones)
@@ -34,11 +34,16 @@ def test_cpu_works_and_meta_does_not():
 
 @pytest.mark.parametrize(
     ("options", "devices"),
-    [([], ["cpu", "cuda"]), (["--device", "cuda"], ["cpu", "cuda"]), (["--device", "cpu"], ["cpu"])],
+    [
+        ([], ["cpu", "cuda"]),
+        (["--device", "cuda"], ["cpu", "cuda"]),
+        (["--device", "cpu"], ["cpu"]),
+    ],
 )
 def test_option_picks_what_is_compared_with_the_cpu(options, devices, monkeypatch):
     ones = torch.ones
-    monkeypatch.setattr(torch, "ones", lambda *size, device: ones(*size))  # all but mps is there
+    on_cpu = lambda *size, device, dtype: ones(*size)  # noqa: E731
+    monkeypatch.setattr(torch, "ones", on_cpu)  # all but mps is there
     monkeypatch.setattr(sys, "argv", ["devices.py", *options])
     names = {"__name__": "__main__"}
     code = read(ROOT / "script" / "devices.py").code[0].code

@@ -129,11 +129,12 @@ def test_copied_into_a_home_it_draws_there_and_prints_a_path_below(tmp_path):
     assert (tmp_path / "figures" / FIRST).exists()
 
 
-def test_run_from_elsewhere_it_prints_where_the_figure_lies(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "script").mkdir()
-    run = python(copy_alone(tmp_path / "script"), cwd=tmp_path / "elsewhere")
-    assert run.stdout.splitlines()[-1] == f"figure: {(tmp_path / 'figures' / FIRST).as_posix()}"
+@pytest.mark.parametrize("name", DRAWING)
+def test_run_from_elsewhere_it_prints_where_its_figures_lie(name, run_of):
+    printed = re.findall(r"^figure: (.*)$", run_of(name).stdout, re.MULTILINE)
+    figures = run_of(name).figures
+    assert printed == [figures[figure.rpartition("/")[2]].as_posix() for figure in printed]
+    assert len(printed) == len(figures)
 
 
 def test_where_no_figure_can_be_written_all_numbers_are_printed_first(tmp_path):

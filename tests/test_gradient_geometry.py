@@ -4,25 +4,13 @@ import math
 
 import numpy as np
 import pytest
-import tour
-from conftest import ROOT, drawing
+from conftest import draw
 from matplotlib.text import Annotation
 from mpl_toolkits.mplot3d import proj3d
 
 
-@pytest.fixture
-def axes(request, tmp_path):
-    """The axes of the figure of the name asked for, as its cell draws it."""
-    whole = tour.read(ROOT / "script" / "gradient_geometry.py")
-    (cell,) = [cell for cell in whole.code if request.param in "\n".join(cell.lines)]
-    with drawing() as figures:
-        assert tour.alone(whole, cell, tmp_path) == []
-    figures[request.param].draw_without_rendering()  # lays it out
-    return figures[request.param].axes[0]
-
-
-@pytest.mark.parametrize("axes", ["tangent_plane.png"], indirect=True)
-def test_tangent_plane_is_drawn_with_a_right_angle(axes):
+def test_tangent_plane_is_drawn_with_a_right_angle():
+    (axes,) = draw("gradient_geometry", "tangent_plane.png").axes
     spans = np.ptp([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()], axis=1)
     scales = spans / axes.get_box_aspect()
     np.testing.assert_allclose(scales, scales[0])  # equal on all axes
@@ -44,8 +32,8 @@ def test_tangent_plane_is_drawn_with_a_right_angle(axes):
     assert angle == pytest.approx(90, abs=1.5)
 
 
-@pytest.mark.parametrize("axes", ["steepest_descent_unit_circle.png"], indirect=True)
-def test_directions_are_drawn_with_their_dot_products(axes):
+def test_directions_are_drawn_with_their_dot_products():
+    (axes,) = draw("gradient_geometry", "steepest_descent_unit_circle.png").axes
     assert axes.get_aspect() == 1
     texts = [text.get_text() for text in axes.texts if text.get_text()]
     arrows = [line.get_xydata() for line in axes.get_lines() if len(line.get_xydata()) == 2]

@@ -11,7 +11,7 @@ inplace = defined("inplace")
 
 def test_bytes_are_those_of_two_terms_and_a_sum():
     x, y = torch.ones(2, 1000)
-    assert inplace.BYTES * 1000 == x.nbytes + y.nbytes + (x + y).nbytes
+    assert x.nbytes + y.nbytes + (x + y).nbytes == inplace.BYTES * 1000
 
 
 def test_each_variant_leaves_the_sum_where_it_says():

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import tour
 from conftest import ROOT, files
 from scripts import SCRIPTS
 
@@ -66,19 +67,30 @@ def test_links_lead_somewhere():
     assert [link for link in links if link not in files()] == [], "a file to git add?"
 
 
-@pytest.mark.parametrize(
-    ("name", "line"), re.findall(r"^  `(\w+)\.py`: `([^`]+)`$", README, re.MULTILINE)
-)
+QUOTED = re.findall(r"^\| .* \| `(\w+)\.py` \| `([^`]+)` \|$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "line"), QUOTED)
 def test_quoted_line_is_printed(run_of, name, line):
     assert line in run_of(name).stdout
 
 
 def test_corrections_are_quoted():
-    quoted = re.findall(r"^  `\w+\.py`: `[^`]+`$", README, re.MULTILINE)
-    assert len(quoted) == section("What was wrong in the notes").count("\n- ") >= 5
+    rows = section("What was wrong in the notes").strip().splitlines()[2:]
+    assert len(QUOTED) == len(rows) >= 6
+
+
+def test_block_of_a_timed_tour_is_its_example():
+    block = commands(README.split("(`inplace.py`, ten million numbers):")[1])
+    example = tour.read(ROOT / "script" / "inplace.py").showing[-1].expected
+    assert block == [line.strip() for line in example]
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 120
 
 
 def test_python_versions_are_those_of_the_installer():
-    assert "Python 3.10 to 3.13." in README
+    assert "Python 3.11 to 3.15;" in README
     for name in ("install.sh", "install.ps1"):
-        assert ">=3.10,<3.14" in (ROOT / "script" / name).read_text()
+        assert ">=3.11,<3.16" in (ROOT / "script" / name).read_text()

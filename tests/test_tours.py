@@ -94,7 +94,7 @@ SPOILED_LAYOUT = {
     "a heading alone": ("# It passes every check.\n", "", "0 lines under the heading"),
     "five lines of text": ("# It passes", "# 1\n# 2\n# 3\n# 4\n# It passes", "5 lines under"),
     "text outside a comment": ("# It passes", "It passes", "text outside a comment"),
-    "two showing cells": ("# %% [markdown]\n# ## One clock", "# %%\nprint()\n# Output:\n# ", "turns"),
+    "two showing cells": ("# %% [markdown]\n# ## One clock", "# %%\nx\n# Output:\n#", "turns"),
     "a title": ("# %%\nprint(row", "# %% One clock\nprint(row", "'# %% One clock' before it opens"),
     "no space": ("# %%\nprint(row", "#%%\nprint(row", "'#%%' before it opens no cell"),
     "a docstring": ("# %% [markdown]", '"""A tour."""\n# %% [markdown]', "line 1: '' before it"),
@@ -116,7 +116,7 @@ SPOILED_CELL = {
     "an example's row renamed": ("# n = 2 ", "# m = 2 ", "expected: m = 2"),
     "an example's claim renamed": ("# claim: it holds", "# claim: it does", "claim: it does"),
     "an example's rows exchanged": (ROWS, "\n".join(ROWS.splitlines()[::-1]), "expected: claim"),
-    "a definition cell prints": ("def row(n):", "def row(n, _=print(1)):", "definition cell prints"),
+    "a definition cell prints": ("def row(n):", "def row(n, _=print(1)):", "cell prints"),
     "code after the comment": ("# four: 4", "# four: 4\ny = 1", "code after the output comment"),
     "two comments": ("# four: 4", "# Output:\n# four: 4", "two output comments"),
     "an error": ('"four:", 4', '"four:", 4 / 0', "ZeroDivisionError"),
@@ -139,7 +139,7 @@ SPOILED_NOTEBOOKS = {  # each of these small tours is spoiled in several places
     "first": {
         "a falsified line": ("# four: 4", "# four: 5", "One number:\nexpected: four: 5\n     got:"),
         "a closed figure": ("FIGURES.mk", "plt.close()\nFIGURES.mk", "One picture:\n0 pictures"),
-        "a value": ("here, 3 times\")", "here, 3 times\")\n4", "One clock:\nthe notebook shows what"),
+        "a value": ("here, 3 times\")", "here, 3 times\")\n4", "One clock:\nthe notebook shows"),
     },
     "second": {
         "an error": ('"four:", 4', '"four:", 4 / 0', "One number:\nZeroDivisionError"),

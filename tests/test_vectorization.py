@@ -32,7 +32,8 @@ class ByteCounter(TorchFunctionMode):
 
 def test_bytes_of_the_calls_are_those_that_they_touch():
     w = torch.ones(1000)
-    for name, call in {"sum(w * w)": lambda: torch.sum(w * w), "dot(w, w)": lambda: w.dot(w)}.items():
+    calls = {"sum(w * w)": lambda: torch.sum(w * w), "dot(w, w)": lambda: w.dot(w)}
+    for name, call in calls.items():
         with ByteCounter() as counter:
             call()
         assert counter.moved == tour.bytes_moved(1000)[name]

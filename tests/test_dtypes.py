@@ -1,117 +1,23 @@
-"""The figures of losses_and_models.py and dtypes.py show the real shapes, bits and errors."""
+"""dtypes.py: its figures show the bits in memory and the errors of sums."""
 
 import struct
-from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import pytest
-import tour
-from conftest import ROOT, drawing
+from conftest import draw
 from matplotlib.colors import same_color
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.text import Annotation
-
-NETWORK = "two_layer_network.png"
-BITS = "float_bit_layout.png"
-ERRORS = "accumulation_error.png"
-TOUR = {NETWORK: "losses_and_models", BITS: "dtypes", ERRORS: "dtypes"}
-every_figure = pytest.mark.parametrize("name", TOUR)
 
 
 @pytest.fixture(scope="module")
-def figure(tmp_path_factory) -> Callable[[str], Figure]:
-    """The figure of a name as its cell draws it, live, and drawn once for all tests."""
-
-    @cache
-    def draw(name):
-        whole = tour.read(ROOT / "script" / f"{TOUR[name]}.py")
-        (cell,) = [cell for cell in whole.code if name in "\n".join(cell.lines)]
-        with drawing() as figures:
-            assert tour.alone(whole, cell, tmp_path_factory.mktemp("figure")) == []
-        return figures[name]
-
-    return draw
+def bits():
+    return draw("dtypes", "float_bit_layout.png")
 
 
-# Figure 3.3. What a linear layer of i inputs and o outputs holds: a weight (o, i), a bias (o,).
-
-DATA = [(8, 5), (8, 16), (8, 16), (8, 1)]
-PARAMETERS = [[(16, 5), (16, 1)], [], [(1, 16), (1, 1)]]
-WRITTEN = [
-    "weight (16, 5)\nbias (16,)\n96 parameters",
-    "0 parameters",
-    "weight (1, 16)\nbias (1,)\n17 parameters",
-]
-
-
-def grids(ax) -> list[tuple[float, float, tuple[int, int]]]:
-    """Each grid of cells from the left: where it begins and ends, rows and columns."""
-    found = []
-    for mesh in ax.collections:
-        corners = mesh.get_coordinates()
-        np.testing.assert_allclose(np.diff(corners[..., 0], axis=1), 1)  # cells of one size
-        np.testing.assert_allclose(np.diff(corners[..., 1], axis=0), 1)
-        rows, columns, _ = corners.shape
-        found.append((corners[..., 0].min(), corners[..., 0].max(), (rows - 1, columns - 1)))
-    return sorted(found)
-
-
-def boxes(ax) -> list[tuple[float, float]]:
-    """Where each layer's box begins and ends, from the left."""
-    return sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches)
-
-
-def split(ax) -> tuple[list, list[list]]:
-    """The grids outside the boxes, and those inside each box."""
-    inside = [[g for g in grids(ax) if left < g[0] and g[1] < right] for left, right in boxes(ax)]
-    outside = [g for g in grids(ax) if g not in sum(inside, [])]
-    return outside, inside
-
-
-def test_network_has_a_cell_for_each_number(figure):
-    (ax,) = figure(NETWORK).axes
-    outside, inside = split(ax)
-    assert ax.get_aspect() == 1
-    assert [shape for *_, shape in outside] == DATA
-    assert [[shape for *_, shape in box] for box in inside] == PARAMETERS
-
-
-def test_network_counts_its_parameters(figure):
-    drawn_network = figure(NETWORK)
-    (ax,) = drawn_network.axes
-    counts = [sum(rows * columns for *_, (rows, columns) in box) for box in split(ax)[1]]
-    assert counts == [5 * 16 + 16, 0, 16 * 1 + 1]
-    assert f"keeps {sum(counts)} numbers" in drawn_network.get_suptitle()
-    texts = {text.get_text(): text.get_position()[0] for text in ax.texts}
-    assert [texts[text] for text in WRITTEN] == [(left + right) / 2 for left, right in boxes(ax)]
-    assert [int(text.split()[-2]) for text in WRITTEN] == counts
-
-
-def test_network_data_carry_their_shapes(figure):
-    (ax,) = figure(NETWORK).axes
-    labels = sorted(
-        (text.get_position()[0], text.get_text().splitlines()[-1])
-        for text in ax.texts
-        if text.get_position()[1] == 5  # just above the data
-    )
-    assert [label for _, label in labels] == [str(shape) for shape in DATA]
-    assert [x for x, _ in labels] == [(left + right) / 2 for left, right, _ in split(ax)[0]]
-    assert "squeeze(1)\n(8,)" in [text.get_text() for text in ax.texts]
-
-
-def test_network_arrows_lead_from_each_thing_to_the_next(figure):
-    (ax,) = figure(NETWORK).axes
-    things = sorted([(left, right) for left, right, _ in split(ax)[0]] + boxes(ax))
-    arrows = sorted(
-        (text.xyann[0], text.xy[0]) for text in ax.texts if isinstance(text, Annotation)
-    )
-    gaps = [(a[1], b[0]) for a, b in zip(things, things[1:])]
-    assert len(arrows) == len(gaps) == 6
-    for (start, end), (left, right) in zip(arrows, gaps):
-        assert left <= start < end <= right
+@pytest.fixture(scope="module")
+def errors():
+    return draw("dtypes", "accumulation_error.png")
 
 
 # Figure 3.8. Python's own struct packs 0.0100001 into the IEEE types; bfloat16 is the float32
@@ -133,16 +39,16 @@ def rows_of_bits(ax) -> list[list[Rectangle]]:
     return [sorted((p for p in ax.patches if p.get_y() == y), key=Rectangle.get_x) for y in heights]
 
 
-def test_bits_are_squares_of_one_size_that_begin_at_the_left(figure):
-    (ax,) = figure(BITS).axes
+def test_bits_are_squares_of_one_size_that_begin_at_the_left(bits):
+    (ax,) = bits.axes
     assert ax.get_aspect() == 1
     assert {(patch.get_width(), patch.get_height()) for patch in ax.patches} == {(1, 1)}
     for row in rows_of_bits(ax):
         assert [square.get_x() for square in row] == list(range(len(row)))
 
 
-def test_bits_are_those_in_memory(figure):
-    (ax,) = figure(BITS).axes
+def test_bits_are_those_in_memory(bits):
+    (ax,) = bits.axes
     written = {text.get_position(): text.get_text() for text in ax.texts}
     for row, (packed, *_) in zip(rows_of_bits(ax), MEMORY.values(), strict=True):
         memory = "".join(f"{byte:08b}" for byte in packed)
@@ -152,8 +58,8 @@ def test_bits_are_those_in_memory(figure):
         assert filled == [bit == "1" for bit in memory]
 
 
-def test_fields_of_bits_have_their_widths_names_and_colours(figure):
-    (ax,) = figure(BITS).axes
+def test_fields_of_bits_have_their_widths_names_and_colours(bits):
+    (ax,) = bits.axes
     for row, (_, sign, exponent, fraction) in zip(rows_of_bits(ax), MEMORY.values(), strict=True):
         colours = [square.get_edgecolor() for square in row]
         fields = [
@@ -174,8 +80,8 @@ def test_fields_of_bits_have_their_widths_names_and_colours(figure):
             assert same_color(below[label].get_color(), colours[start])
 
 
-def test_bits_stand_beside_the_number_that_they_hold(figure):
-    (ax,) = figure(BITS).axes
+def test_bits_stand_beside_the_number_that_they_hold(bits):
+    (ax,) = bits.axes
     texts = [text.get_text() for text in ax.texts]
     for name, (packed, _, exponent, fraction) in MEMORY.items():
         bits = int.from_bytes(packed, "big")
@@ -237,8 +143,8 @@ def curves(ax) -> dict[tuple[str, str], Line2D]:
     return {tuple(pair): line for pair, line in zip(types, lines, strict=True)}
 
 
-def test_errors_are_those_of_adding_one_by_one(figure):
-    (ax,) = figure(ERRORS).axes
+def test_errors_are_those_of_adding_one_by_one(errors):
+    (ax,) = errors.axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     found = curves(ax)
     assert set(found) == set(SUMS)
@@ -255,8 +161,8 @@ def test_errors_are_those_of_adding_one_by_one(figure):
         )
 
 
-def test_dashed_lines_are_flat_at_the_rounding_of_the_values(figure):
-    (ax,) = figure(ERRORS).axes
+def test_dashed_lines_are_flat_at_the_rounding_of_the_values(errors):
+    (ax,) = errors.axes
     dashed = {pair for pair, line in curves(ax).items() if line.get_linestyle() == "--"}
     assert dashed == {("bfloat16", "float32"), ("float16", "float32")}
     for values, value in [("bfloat16", BFLOAT16), ("float16", float(np.float16(NUMBER)))]:
@@ -274,9 +180,8 @@ def test_dips_beyond_100_terms_are_changes_of_sign():
         assert all(window.min() < 0 < window.max() for window in windows[dips])
 
 
-def test_stalls_are_where_half_a_step_exceeds_the_value(figure):
-    drawn_errors = figure(ERRORS)
-    (ax,) = drawn_errors.axes
+def test_stalls_are_where_half_a_step_exceeds_the_value(errors):
+    (ax,) = errors.axes
     markers = [line for line in ax.get_lines() if len(line.get_xdata()) == 1]
     for (pair, stall), marker in zip(STALLS.items(), markers, strict=True):
         sums = SUMS[pair]()
@@ -288,11 +193,11 @@ def test_stalls_are_where_half_a_step_exceeds_the_value(figure):
         assert marker.get_ydata()[0] == curves(ax)[pair].get_ydata()[last_to_count]
         assert marker.get_color() == curves(ax)[pair].get_color()
         assert f"stalls at {stall}" in [text.get_text() for text in ax.texts]
-        assert f"in {pair[0]} at {stall}" in drawn_errors.get_suptitle()
+        assert f"in {pair[0]} at {stall}" in errors.get_suptitle()
 
 
-def test_labels_stand_in_the_order_of_their_lines(figure):
-    (ax,) = figure(ERRORS).axes
+def test_labels_stand_in_the_order_of_their_lines(errors):
+    (ax,) = errors.axes
     heights = [text.get_position()[1] for text in ax.texts if "values,\n" in text.get_text()]
     ends = [line.get_ydata()[-1] for line in curves(ax).values()]
     assert np.argsort(heights).tolist() == np.argsort(ends).tolist()
