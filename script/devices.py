@@ -188,7 +188,6 @@ ax.set_xticks(SIZES, SIZES)
 ax.minorticks_off()
 wins = [n for n, found in zip(SIZES, results) if found[DEVICE][1] < found["cpu"][1]]
 growth = f"{times['cpu'][1] / results[0]['cpu'][1]:,.0f} times as long at n = {n} as at {SIZES[0]}"
-growth += f" ($n^3$: {(n / SIZES[0]) ** 3:,.0f} times)"
 ax.set_title(f"{DEVICE} beats a cpu thread at n in {wins}" if wins else f"The cpu takes {growth}")
 fig.legend(loc="outside lower center", ncols=5, title=MACHINE, title_fontsize=7, frameon=False)
 save(fig, "devices_matmul.png", "\n".join(table))
