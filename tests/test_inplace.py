@@ -1,6 +1,7 @@
 """inplace.py: one sum in three memories, the same bytes for each, and memory that is kept."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,12 +37,17 @@ def test_freed_memory_is_kept_inside_and_given_back_outside(_):
         torch.ones(10_000_000)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    new = faults()
+    def resident() -> int:
+        """Bytes of this process that lie in memory."""
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    new, before = faults(), resident()
     if new < 10:
         pytest.skip("an allocator that keeps freed memory anyway")
     with inplace.freed_memory_kept() as kept:
         assert kept
         assert faults() < new / 100
+    assert resident() < before + 100 * 2**20  # not so much as the half GiB in stock
     assert faults() > new / 2
 
 

@@ -255,13 +255,12 @@ def test_program_pasted_into_a_notebook_runs_with_its_defaults(name, notebook, r
 @pytest.mark.parametrize("heading", ["How to time", "save", "freed_memory_kept"])
 def test_what_stands_in_several_tours_is_the_same_text(heading):
     def text(each: Tour) -> str | None:
-        """The definition cell under the heading, or the function of that name."""
-        for cell in each.code:
-            if cell.heading == heading:
-                return cell.code.strip()
-            if not cell.shows and f"def {heading}(" in cell.code:
-                return cell.code[cell.code.index(f"def {heading}(") :].strip()
-        return None
+        """The cells under the heading, or the function of that name."""
+        cells = [cell for cell in each.cells if cell.heading == heading]
+        functions = [cell for cell in each.code if f"def {heading}(" in cell.code]
+        found = ["\n".join(cell.lines) for cell in cells]
+        found += [cell.code[cell.code.index(f"def {heading}(") :].strip() for cell in functions]
+        return "\n".join(found) or None
 
     texts = [text(each) for each in TIMED]
     number = {"freed_memory_kept": 2}.get(heading, len(TIMED))
