@@ -1,10 +1,7 @@
 # Set up .venv in the repository root, from any directory and whatever environment is active:
 #
 #     powershell -ExecutionPolicy Bypass -File .\script\install.ps1
-#
-# Where a policy forbids files, in the folder of the repository:
-#
-#     Get-Content -Raw script\install.ps1 | Invoke-Expression
+#     Get-Content -Raw script\install.ps1 | Invoke-Expression   (where a policy forbids files)
 #
 # install.sh is the same program for macOS and Linux: the same steps, in the same order, with the
 # same messages. Running it again is quick and repairs what an interrupted run left behind.
@@ -17,14 +14,14 @@ $ErrorActionPreference = 'Stop'
 $Pythons = '>=3.11,<3.15'
 $Elsewhere = 'Use another computer, or run single scripts in a hosted notebook.'
 # What the steps find out. They see it all, and change it here.
-$Run = @{ Root = ''; Uv = ''; PipSaid = ''; Lock = $null; HadVenv = $true; Exchange = $false }
+$Run = @{ Root = ''; Uv = ''; PipSaid = ''; Locks = @(); HadVenv = $true; Exchange = $false }
 $Run.Before = [Environment]::GetEnvironmentVariables()
 
 function Say([string] $Message) { Write-Host $Message }
 
-function Show-Error([string] $Message) {
+function Show-Error([string] $Message) { # ISE has no console
     if ($Host.Name -eq 'ConsoleHost') { [Console]::Error.WriteLine($Message) }
-    else { Write-Host $Message -ForegroundColor Red } # ISE has no console
+    else { Write-Host $Message -ForegroundColor Red }
 }
 
 # Caught in Main, which alone ends the run: exit would close the window of an Invoke-Expression.
@@ -36,9 +33,7 @@ function Invoke-Quietly([string] $Program, [string[]] $Arguments) {
     try {
         $lines = & $Program @Arguments 2>&1 | ForEach-Object { "$_" }
         return @{ Status = $LASTEXITCODE; Output = $lines -join "`n" }
-    } catch {
-        return @{ Status = 1; Output = "$_" }
-    }
+    } catch { return @{ Status = 1; Output = "$_" } }
 }
 
 # Run a program that speaks for itself. Returns its exit status.
@@ -59,19 +54,22 @@ function Join-Parts([string] $Folder, [string] $Rest) {
 
 # The repository is where this file lies, or where a link to it leads, or the current folder.
 function Find-Root {
-    $file = $PSCommandPath
-    while ($file -and (Get-Item -LiteralPath $file -Force).LinkType -eq 'SymbolicLink') {
-        $target = @((Get-Item -LiteralPath $file -Force).Target)[0]
-        $file = [IO.Path]::GetFullPath([IO.Path]::Combine((Split-Path $file), $target))
-    }
     $Run.Root = $Run.StartedIn
-    if ($file) { $Run.Root = Split-Path (Split-Path $file) }
-    if (-not (Test-Path -LiteralPath (Join-Parts $Run.Root 'requirements.txt')) -or
-        -not (Test-Path -LiteralPath (Join-Parts $Run.Root 'script\install.ps1'))) {
+    if ($PSCommandPath) {
+        $file = Get-Item -LiteralPath $PSCommandPath -Force
+        while ($file.LinkType -eq 'SymbolicLink') {
+            $target = [IO.Path]::Combine($file.DirectoryName, @($file.Target)[0])
+            $file = Get-Item -LiteralPath ([IO.Path]::GetFullPath($target)) -Force
+        }
+        $Run.Root = Split-Path $file.DirectoryName
+    }
+    foreach ($name in 'requirements.txt', 'script\install.ps1') {
+        if (Test-Path -LiteralPath (Join-Parts $Run.Root $name)) { continue }
         Err ('this is not run from script\ of the repository. There, run: ' +
             'powershell -ExecutionPolicy Bypass -File .\script\install.ps1')
     }
     $Run.Venv = Join-Path $Run.Root '.venv'
+    $Run.LockFile = Join-Path $Run.Root '.venv.lock'
     # Its content is "installing" until all is checked, then the place for which .venv was made.
     $Run.Marker = Join-Path $Run.Venv '.lecture-install'
     $Run.Python = Join-Path $Run.Venv 'Scripts\python.exe'
@@ -87,12 +85,14 @@ function Test-Platform {
     }
 }
 
-# A file that is open for one alone, and for the programs that it starts: uv outlives a PowerShell
-# that was killed. It lies beside .venv, which may be emptied.
+# A file is open for one run alone until that ends, or is killed. Another is handed to uv, which may
+# live longer. They lie beside .venv, which may be emptied.
 function Enter-Lock {
-    $lock = Join-Path $Run.Root '.venv.lock'
+    $how = 'OpenOrCreate', 'ReadWrite'
     try {
-        $Run.Lock = [IO.File]::Open($lock, 'OpenOrCreate', 'ReadWrite', 'Inheritable')
+        $Run.Locks += [IO.File]::Open($Run.LockFile, $how[0], $how[1], 'None')
+        [IO.File]::Open("$($Run.LockFile).uv", $how[0], $how[1], 'None').Dispose()
+        $Run.Locks += [IO.File]::Open("$($Run.LockFile).uv", $how[0], $how[1], 'Inheritable')
     } catch [UnauthorizedAccessException] {
         Err "$($Run.Root) cannot be written. Make it yours, or clone elsewhere, then run again."
     } catch [IO.IOException] {
@@ -122,10 +122,7 @@ function Get-PipSetting([string] $Wanted) {
         $section = $name = ''
         foreach ($line in Get-Content -LiteralPath $file -Encoding UTF8) {
             if ($line -match '^\s*([#;]|$)') { continue }
-            if ($line -match '^\[(.*?)\]') {
-                $section, $name = $Matches[1], ''
-                continue
-            }
+            if ($line -match '^\[(.*?)\]') { $section, $name, $line = $Matches[1], '', '' }
             if ($line -match '^(\S[^=:]*)[=:](.*)') {
                 $name, $line = ($Matches[1].Trim().ToLower() -replace '_', '-'), $Matches[2]
                 if ($name -eq $Wanted) { $said[$section] = '' }
@@ -160,22 +157,18 @@ function Copy-PipSettingsToUv {
 # A link to another disk is kept, and .venv made where it leads, unless others have something there.
 function Test-Link {
     $item = Get-Item -LiteralPath $Run.Venv -Force -ErrorAction SilentlyContinue
-    if ($null -eq $item -or -not $item.LinkType) { return }
-    $target = @($item.Target)[0]
-    if (-not (Test-Path -LiteralPath $Run.Venv)) {
-        try {
-            $null = New-Item -ItemType Directory -Force ([IO.Path]::Combine($Run.Root, $target))
-        } catch {
+    if (-not $item -or -not $item.LinkType) { return }
+    $target = [IO.Path]::Combine($Run.Root, @($item.Target)[0])
+    if (-not (Test-Path -LiteralPath $target)) {
+        try { $null = New-Item -ItemType Directory -Force $target } catch {
             Show-Error "$_"
-            Err (".venv is a link to $target, which cannot be made: see above. " +
-                'Mount its disk or remove the link, then run again.')
+            Err (".venv is a link to $target, which cannot be made: see above. Mount its disk or " +
+                'remove the link, then run again.')
         }
-    } elseif ((Test-Path -LiteralPath $Run.Marker) -or -not (Get-VenvProblem)) {
-        return
-    } elseif ((Test-Path -LiteralPath $Run.Venv -PathType Leaf) -or
-        (Get-ChildItem -LiteralPath $Run.Venv -Force)) {
-        Err (".venv is a link to $target, and what lies there is not ours. " +
-            'Let it lead to an empty folder or remove it, then run again.')
+    } elseif ((Test-Path -LiteralPath $Run.Marker) -or -not (Get-VenvProblem)) { return }
+    elseif (Get-ChildItem -LiteralPath $target -Force) { # a file, too
+        Err (".venv is a link to $target, and what lies there is not ours. Let it lead to an empty " +
+            'folder or remove it, then run again.')
     }
     Set-Marker installing
 }
@@ -191,10 +184,9 @@ function Test-UsableUv([string] $Path) {
 function Find-Uv {
     $candidates = @(Get-Command uv.exe -CommandType Application -All -ErrorAction SilentlyContinue |
             ForEach-Object { $_.Source })
-    $candidates += (Join-Parts $env:UV_INSTALL_DIR 'uv.exe'), (Join-Parts $env:XDG_BIN_HOME 'uv.exe')
-    $candidates += (Join-Parts $env:XDG_DATA_HOME '..\bin\uv.exe')
-    $candidates += (Join-Parts $HOME '.local\bin\uv.exe')
-    $candidates += (Join-Path $Run.Venv 'uv\bin\uv.exe'), (Join-Path $Run.Venv 'uv\Scripts\uv.exe')
+    $candidates += (Join-Parts $env:UV_INSTALL_DIR 'uv.exe'), (Join-Parts $env:XDG_BIN_HOME 'uv.exe'),
+    (Join-Parts $env:XDG_DATA_HOME '..\bin\uv.exe'), (Join-Parts $HOME '.local\bin\uv.exe'),
+    (Join-Path $Run.Venv 'uv\bin\uv.exe'), (Join-Path $Run.Venv 'uv\Scripts\uv.exe')
     $inVenv = Join-Path $Run.Venv 'Scripts\'
     foreach ($candidate in $candidates) {
         if ($candidate.StartsWith($inVenv, [StringComparison]::OrdinalIgnoreCase)) { continue }
@@ -215,17 +207,12 @@ function Get-UvFromAstral {
         [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
         $installer = Invoke-RestMethod -UseBasicParsing -TimeoutSec 30 @proxy $url
         Set-Content -LiteralPath $file -Value $installer -Encoding UTF8
-    } catch {
-        return $false
-    }
+    } catch { return $false }
     try { # not (Get-Process -Id $PID).Path, which may be ISE
         $powershell = 'powershell.exe', 'pwsh.exe', 'pwsh' | ForEach-Object { Join-Path $PSHOME $_ } |
             Where-Object { Test-Path -LiteralPath $_ } | Select-Object -First 1
-        $null = Invoke-Shown $powershell @(
-            '-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
-    } finally {
-        Remove-Item -LiteralPath $file -Force
-    }
+        $null = Invoke-Shown $powershell @('-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
+    } finally { Remove-Item -LiteralPath $file -Force }
     return Find-Uv
 }
 
@@ -237,9 +224,6 @@ function Get-UvFromIndex {
     # pip's own settings may forbid a target or an install outside an environment
     $env:PIP_USER, $env:PIP_REQUIRE_VIRTUALENV, $env:PIP_PREFIX = '0', '0', $null
     foreach ($python in 'python', 'python3', 'py') {
-        if (-not (Get-Command $python -CommandType Application -ErrorAction SilentlyContinue)) {
-            continue
-        }
         $recent = Invoke-Quietly $python @('-c', 'import sys; sys.exit(sys.version_info < (3, 8))')
         if ($recent.Status -ne 0) { continue }
         $pip, $status = $python, 0
@@ -259,20 +243,16 @@ function Get-UvFromIndex {
 }
 
 function Get-Uv {
-    if (Find-Uv) {
-        Say "uv: found, $($Run.Uv)"
-        return
+    $how, $there = 'found', (Find-Uv)
+    if (-not $there) {
+        Say "uv: not found, running Astral's installer"
+        $how, $there = 'installed', (Get-UvFromAstral)
     }
-    Say "uv: not found, running Astral's installer"
-    $there = Get-UvFromAstral
     if (-not $there) {
         Say "uv: Astral's installer cannot be had here, getting uv from the Python package index"
         $there = Get-UvFromIndex
     }
-    if ($there) {
-        Say "uv: installed, $($Run.Uv)"
-        return
-    }
+    if ($there) { return Say "uv: $how, $($Run.Uv)" }
     if (-not $Run.PipSaid) {
         Err ("there is no uv, and neither Astral's installer nor pip could get it. Install uv " +
             '(https://docs.astral.sh/uv) or Python 3.11 or later with pip, then run again.')
@@ -287,11 +267,15 @@ function Get-UvArguments([string[]] $Words) {
     return $Words + @('--project', [IO.Path]::GetPathRoot($Run.Root))
 }
 
+# What makes uv install into .venv and nowhere else.
+function Get-UvPipInstall([string[]] $Words) {
+    return Get-UvArguments (@('pip', 'install', '--python', $Run.Python) + $Words)
+}
+
 function Get-VenvPythonVersion {
-    $result = Invoke-Quietly $Run.Python @(
-        '-I', '-c', 'import platform; print(platform.python_version())')
-    if ($result.Status -ne 0) { return $null }
-    return $result.Output.Trim()
+    $code = 'import platform; print(platform.python_version())'
+    $result = Invoke-Quietly $Run.Python @('-I', '-c', $code)
+    if ($result.Status -eq 0) { return $result.Output.Trim() }
 }
 
 # Why .venv cannot be kept; nothing if it can.
@@ -300,21 +284,18 @@ function Get-VenvProblem {
     if (Test-Path -LiteralPath $Run.Marker) {
         $madeFor = "$(Get-Content -LiteralPath $Run.Marker -Encoding UTF8)".Trim()
     }
-    if (-not (Test-Path -LiteralPath (Join-Path $Run.Venv 'pyvenv.cfg'))) {
-        return 'it is not a virtual environment'
-    }
+    $settings = Join-Path $Run.Venv 'pyvenv.cfg'
+    if (-not (Test-Path -LiteralPath $settings)) { return 'it is not a virtual environment' }
     if ($madeFor -eq 'installing') { return 'an earlier install did not finish' }
     if (-not (Test-Path -LiteralPath $Run.Python)) { return 'its Python is gone' }
     $version = Get-VenvPythonVersion
     if ($null -eq $version) { return 'its Python does not start' }
-    if ($madeFor -and -not (Test-SameFolder $madeFor)) {
-        return "it was moved or copied from $madeFor"
-    }
+    if ($madeFor -and -not (Test-Venv $madeFor)) { return "it was moved or copied from $madeFor" }
     if (-not (Test-Supported $version)) { return "its Python is $version, not 3.11 to 3.14" }
 }
 
 # Whether a folder is .venv by another name, as on a mapped drive: a new file in one is in both.
-function Test-SameFolder([string] $Folder) {
+function Test-Venv([string] $Folder) {
     $name = ".lecture-$PID"
     Set-Content -LiteralPath (Join-Path $Run.Venv $name) -Value ''
     try { return $Folder -eq $Run.Venv -or (Test-Path -LiteralPath (Join-Parts $Folder $name)) }
@@ -323,9 +304,7 @@ function Test-SameFolder([string] $Folder) {
 
 function Test-Supported([string] $Version) { return $Version -match '^3\.1[1-4]\.' }
 
-function Set-Marker([string] $Content) {
-    Set-Content -LiteralPath $Run.Marker -Value $Content -Encoding UTF8
-}
+function Set-Marker([string] $Text) { Set-Content -LiteralPath $Run.Marker $Text -Encoding UTF8 }
 
 # Leave a healthy .venv in place, marked as being worked on.
 function Initialize-Venv {
@@ -333,8 +312,7 @@ function Initialize-Venv {
         $problem = Get-VenvProblem
         if (-not $problem) {
             Say "environment: .venv is kept, Python $(Get-VenvPythonVersion)"
-            Set-Marker installing
-            return
+            return Set-Marker installing
         }
         # one that holds nothing, or the uv just fetched, is new
         if (@(Get-ChildItem -LiteralPath $Run.Venv -Force | ForEach-Object { $_.Name } |
@@ -343,8 +321,8 @@ function Initialize-Venv {
         }
         try { Clear-Venv } catch {
             Show-Error "$_"
-            Err ('removing the old .venv failed: see above. Close the programs that use it, then ' +
-                'run again.')
+            Err ('removing the old .venv failed: see above. ' +
+                'Close the programs that use it, then run again.')
         }
     }
     $null = New-Item -ItemType Directory -Force $Run.Venv
@@ -367,33 +345,25 @@ function Initialize-Venv {
         Err ("this is Python $version, not 3.11 to 3.14. Set UV_PYTHON to " +
             'one of these, or unset it, then run again.')
     }
-    if (Test-Path -LiteralPath (Join-Path $Run.Venv 'uv')) {
-        # on PATH once .venv is active
+    if (Test-Path -LiteralPath (Join-Path $Run.Venv 'uv')) { # on PATH once .venv is active
         Get-ChildItem -LiteralPath (Split-Path $Run.Uv) -Filter 'uv*.exe' |
             Copy-Item -Destination (Join-Path $Run.Venv 'Scripts')
     }
     Say "environment: .venv is made, Python $version"
 }
 
-# Remove what is in .venv but uv, or a file of that name. Windows PowerShell's own way stops at
-# paths of 260 characters.
+# Empty .venv of all but uv. Windows PowerShell's own way stops at paths of 260 characters.
 function Clear-Venv {
-    if (Test-Path -LiteralPath $Run.Venv -PathType Leaf) { Remove-Item -LiteralPath $Run.Venv -Force }
-    foreach ($item in @(Get-ChildItem -LiteralPath $Run.Venv -Force -ErrorAction SilentlyContinue)) {
-        if ($item.Name -eq 'uv') { continue }
+    if (Test-Path -LiteralPath $Run.Venv -PathType Leaf) {
+        return Remove-Item -LiteralPath $Run.Venv -Force
+    }
+    foreach ($item in Get-ChildItem -LiteralPath $Run.Venv -Force | Where-Object Name -NE uv) {
         if ($PSVersionTable.PSVersion.Major -lt 6 -and $item.PSIsContainer) {
             $long = '\\?\' + ($item.FullName -replace '^\\\\', 'UNC\')
             $result = Invoke-Quietly cmd.exe @('/d', '/c', 'rd', '/s', '/q', $long)
             if (Test-Path -LiteralPath $item.FullName) { throw $result.Output }
-        } else {
-            Remove-Item -LiteralPath $item.FullName -Recurse -Force
-        }
+        } else { Remove-Item -LiteralPath $item.FullName -Recurse -Force }
     }
-}
-
-# What makes uv install into .venv and nowhere else.
-function Get-UvPipInstall([string[]] $Words) {
-    return Get-UvArguments (@('pip', 'install', '--python', $Run.Python) + $Words)
 }
 
 # Whether .venv satisfies requirements.txt, found out without the network.
@@ -405,12 +375,10 @@ function Test-Packages {
 # End the run if what uv said is that packages are not made for this platform.
 function Test-Wheels([string] $Output) {
     if ($Output -notmatch 'no wheels with a matching platform tag') { return }
-    $platform = (Invoke-Quietly $Run.Python @('-I', '-c',
-            'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())')).Output
-    $advice = $Elsewhere
-    if ($platform -match 'win32|arm64') {
-        $advice = 'The Python can be changed: set UV_PYTHON=cpython-3.13-windows-x86_64, then run again.'
-    }
+    $code = 'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())'
+    $platform = (Invoke-Quietly $Run.Python @('-I', '-c', $code)).Output
+    $advice = 'The Python can be changed: set UV_PYTHON=cpython-3.13-windows-x86_64, then run again.'
+    if ($platform -notmatch 'win32|arm64') { $advice = $Elsewhere }
     Err ("there is no PyTorch for this Python's platform, $($platform): it is for 64-bit Linux with " +
         "glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice")
 }
@@ -439,8 +407,7 @@ function Select-TorchBuild {
         Test-Wheels $result.Output
         if ($build -eq 'auto' -and $result.Output -match 'pytorch\.org') {
             $env:UV_TORCH_BACKEND = $null
-            Say "torch build: the PyTorch index cannot be reached, taking the default index's"
-            return
+            return Say "torch build: the PyTorch index cannot be reached, taking the default index's"
         }
         Show-Error $result.Output
         Err 'choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), run again.'
@@ -449,9 +416,7 @@ function Select-TorchBuild {
     if ($build -eq 'auto' -and $new -match '\+(?!cpu|cu\d|rocm)(.*)') {
         Say "torch build: cpu, since these scripts do not use what $($Matches[1]) is for"
         $build, $new = 'cpu', ($new -replace '\+.*', '+cpu')
-    } elseif ($build -eq 'auto') {
-        Say 'torch build: chosen by uv for this machine'
-    }
+    } elseif ($build -eq 'auto') { Say 'torch build: chosen by uv for this machine' }
     $env:UV_TORCH_BACKEND = $build
     $Run.Exchange = $old -and $old -ne $new
 }
@@ -459,10 +424,7 @@ function Select-TorchBuild {
 function Install-Packages {
     $there = Test-Packages
     if (-not $there -or (Test-Variable UV_TORCH_BACKEND)) { Select-TorchBuild }
-    if ($there -and -not $Run.Exchange) {
-        Say 'packages: all there'
-        return
-    }
+    if ($there -and -not $Run.Exchange) { return Say 'packages: all there' }
     Say 'packages: installing requirements.txt'
     $words = $Run.Packages
     if ($Run.Exchange) { $words += '--reinstall-package', 'torch' }
@@ -486,18 +448,18 @@ function Test-Environment {
 function Show-NextSteps {
     if (Test-Variable LECTURE_NEXT_STEPS) { return } # install.sh shows them, in Git Bash
     Say 'Done. Next:'
-    $quoted = [Management.Automation.Language.CodeGeneration]::EscapeSingleQuotedStringContent($Run.Root)
+    $escape = [Management.Automation.Language.CodeGeneration]
+    $quoted = "'" + $escape::EscapeSingleQuotedStringContent($Run.Root) + "'"
     if ($Run.Root -eq $Run.StartedIn) { }
-    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    Set-Location -LiteralPath '$quoted'" }
+    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    Set-Location -LiteralPath $quoted" }
     else { Say "    pushd `"$($Run.Root)`"" }
     Say '    .venv\Scripts\python script\gd_1d_torch.py'
     Say '    .venv\Scripts\pytest'
     if ($Run.Root -match ';') {
-        Say 'The semicolon in this path keeps .venv from being activated.'
-    } else {
-        Say 'Where scripts may run, this spares you .venv\Scripts\ in this window:'
-        Say '    .venv\Scripts\Activate.ps1'
+        return Say 'The semicolon in this path keeps .venv from being activated.'
     }
+    Say 'Where scripts may run, this spares you .venv\Scripts\ in this window:'
+    Say '    .venv\Scripts\Activate.ps1'
 }
 
 # However the run ends: the session's variables are as before, and without a Python in it .venv is
@@ -511,13 +473,15 @@ function Clear-Unfinished {
             Set-Item -LiteralPath "Env:$name" -Value $Run.Before[$name]
         }
     }
-    if (-not $Run.Lock) { return }
-    if (-not $Run.HadVenv -and -not (Test-Path -LiteralPath (Join-Path $Run.Venv 'pyvenv.cfg')) -and
-        (Test-Path -LiteralPath $Run.Venv)) {
-        Remove-Item -LiteralPath $Run.Venv -Recurse -Force
+    if (-not $Run.HadVenv -and -not (Test-Path -LiteralPath (Join-Path $Run.Venv 'pyvenv.cfg'))) {
+        Remove-Item -LiteralPath $Run.Venv -Recurse -Force -ErrorAction SilentlyContinue
     }
-    $Run.Lock.Dispose()
-    Remove-Item -LiteralPath (Join-Path $Run.Root '.venv.lock') -Force -ErrorAction SilentlyContinue
+    foreach ($lock in $Run.Locks) {
+        $lock.Dispose()
+        if ($Run.Locks.Count -eq 2) {
+            Remove-Item -LiteralPath $lock.Name -Force -ErrorAction SilentlyContinue
+        }
+    }
 }
 
 function Main([string[]] $Words) {
@@ -542,9 +506,7 @@ function Main([string[]] $Words) {
     } catch {
         Show-Error "error: $($_.Exception.Message)"
         return 1
-    } finally {
-        Clear-Unfinished
-    }
+    } finally { Clear-Unfinished }
 }
 
 $status = Main $args

@@ -69,6 +69,7 @@ process_name() {
     local stat start
     if stat=$(cat "/proc/$1/stat" 2>/dev/null); then
         start=$(cut -d ' ' -f 20 <<<"${stat##*) }")
+        [[ ${stat##*) } != Z* ]] || return 1 # ended, and nobody asked
     else
         start=$(LC_ALL=C ps -o lstart= -p "$1" 2>/dev/null) || return 1
     fi
