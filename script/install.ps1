@@ -19,10 +19,7 @@ $Run.Before = [Environment]::GetEnvironmentVariables()
 
 function Say([string] $Message) { Write-Host $Message }
 
-function Show-Error([string] $Message) { # ISE has no console
-    if ($Host.Name -eq 'ConsoleHost') { [Console]::Error.WriteLine($Message) }
-    else { Write-Host $Message -ForegroundColor Red }
-}
+function Show-Error([string] $Message) { $Host.UI.WriteErrorLine($Message) } # in ISE, too
 
 # Caught in Main, which alone ends the run: exit would close the window of an Invoke-Expression.
 function Err([string] $Message) { throw (New-Object OperationCanceledException $Message) }
@@ -43,9 +40,7 @@ function Invoke-Shown([string] $Program, [string[]] $Arguments) {
     return $LASTEXITCODE
 }
 
-function Test-Variable([string] $Name) {
-    return -not [string]::IsNullOrEmpty([Environment]::GetEnvironmentVariable($Name))
-}
+function Test-Place([string] $Path) { return $Path -and (Test-Path -LiteralPath $Path) }
 
 # Join-Path fails where the first part is empty, or on a drive that is not there.
 function Join-Parts([string] $Folder, [string] $Rest) {
@@ -64,7 +59,7 @@ function Find-Root {
         $Run.Root = Split-Path $file.DirectoryName
     }
     foreach ($name in 'requirements.txt', 'script\install.ps1') {
-        if (Test-Path -LiteralPath (Join-Parts $Run.Root $name)) { continue }
+        if (Test-Place (Join-Parts $Run.Root $name)) { continue }
         Err ('this is not run from script\ of the repository. There, run: ' +
             'powershell -ExecutionPolicy Bypass -File .\script\install.ps1')
     }
@@ -72,7 +67,12 @@ function Find-Root {
     $Run.LockFile = Join-Path $Run.Root '.venv.lock'
     # Its content is "installing" until all is checked, then the place for which .venv was made.
     $Run.Marker = Join-Path $Run.Venv '.lecture-install'
+    $Run.Settings = Join-Path $Run.Venv 'pyvenv.cfg'
     $Run.Python = Join-Path $Run.Venv 'Scripts\python.exe'
+    # uv, shut off from the settings of a project in a parent folder, but not from the user's own;
+    # installing into .venv and nowhere else
+    $Run.Project = '--project', [IO.Path]::GetPathRoot($Run.Root)
+    $Run.Pip = @('pip', 'install', '--python', $Run.Python) + $Run.Project
     $Run.Packages = @('--requirement', (Join-Path $Run.Root 'requirements.txt'))
 }
 
@@ -85,14 +85,14 @@ function Test-Platform {
     }
 }
 
-# A file is open for one run alone until that ends, or is killed. Another is handed to uv, which may
+# One file is open for this run alone until it ends or is killed, another for uv, too, which may
 # live longer. They lie beside .venv, which may be emptied.
 function Enter-Lock {
-    $how = 'OpenOrCreate', 'ReadWrite'
+    $open = { param($Path, $Share) [IO.File]::Open($Path, 'OpenOrCreate', 'ReadWrite', $Share) }
     try {
-        $Run.Locks += [IO.File]::Open($Run.LockFile, $how[0], $how[1], 'None')
-        [IO.File]::Open("$($Run.LockFile).uv", $how[0], $how[1], 'None').Dispose()
-        $Run.Locks += [IO.File]::Open("$($Run.LockFile).uv", $how[0], $how[1], 'Inheritable')
+        $Run.Locks += & $open $Run.LockFile None
+        (& $open "$($Run.LockFile).uv" None).Dispose() # uv of a run that was killed may hold it
+        $Run.Locks += & $open "$($Run.LockFile).uv" Inheritable
     } catch [UnauthorizedAccessException] {
         Err "$($Run.Root) cannot be written. Make it yours, or clone elsewhere, then run again."
     } catch [IO.IOException] {
@@ -103,22 +103,22 @@ function Enter-Lock {
 }
 
 # An active environment must receive nothing, so neither uv nor pip gets to see it. Nor do they
-# see another project that is named; a parent folder's is shut off by Get-UvArguments.
+# see another project that is named; a parent folder's is shut off by $Run.Project.
 function Exit-ActiveEnvironment {
     foreach ($name in 'VIRTUAL_ENV', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'UV_SYSTEM_PYTHON',
         'PYTHONHOME', 'PYTHONPATH', 'UV_PROJECT', 'UV_WORKING_DIR', 'UV_WORKING_DIRECTORY') {
         Remove-Item -LiteralPath "Env:$name" -ErrorAction SilentlyContinue
     }
-    if (-not (Test-Variable UV_TORCH_BACKEND)) { $env:UV_TORCH_BACKEND = $null } # an error to uv
+    if (-not $env:UV_TORCH_BACKEND) { $env:UV_TORCH_BACKEND = $null } # an error to uv
 }
 
-# What pip's files say of one setting: a later file counts more, and [install] more than [global].
-function Get-PipSetting([string] $Wanted) {
-    $said = @{ global = '' }
-    if ($env:PIP_CONFIG_FILE -in 'nul', '/dev/null') { return '' }
-    foreach ($file in (Join-Parts $env:ProgramData 'pip\pip.ini'), (Join-Parts $HOME 'pip\pip.ini'),
-        (Join-Parts $env:APPDATA 'pip\pip.ini'), $env:PIP_CONFIG_FILE) {
-        if (-not $file -or -not (Test-Path -LiteralPath $file -PathType Leaf)) { continue }
+# A setting of pip: its variable, or what its files say. A later file counts more, [install] more
+# than [global].
+function Get-PipSetting([string] $Wanted, [string] $Variable) {
+    $said = @{ global = $Variable }
+    if ($Variable -or $env:PIP_CONFIG_FILE -in 'nul', '/dev/null') { return $Variable }
+    $files = $env:ProgramData, $HOME, $env:APPDATA | ForEach-Object { Join-Parts $_ 'pip\pip.ini' }
+    foreach ($file in @($files) + $env:PIP_CONFIG_FILE | Where-Object { Test-Place $_ }) {
         $section = $name = ''
         foreach ($line in Get-Content -LiteralPath $file -Encoding UTF8) {
             if ($line -match '^\s*([#;]|$)') { continue }
@@ -136,21 +136,18 @@ function Get-PipSetting([string] $Wanted) {
 
 # pip's settings name a wheel folder or a mirror for a reason: uv gets them where it has none.
 function Copy-PipSettingsToUv {
-    $links, $index, $more = $env:PIP_FIND_LINKS, $env:PIP_INDEX_URL, $env:PIP_EXTRA_INDEX_URL
-    if (-not $links) { $links = Get-PipSetting find-links }
-    if (-not $index) { $index = Get-PipSetting index-url }
-    if (-not $more) { $more = Get-PipSetting extra-index-url }
+    $links = Get-PipSetting find-links $env:PIP_FIND_LINKS
+    $index = Get-PipSetting index-url $env:PIP_INDEX_URL
+    $more = Get-PipSetting extra-index-url $env:PIP_EXTRA_INDEX_URL
     # pip separates the places by spaces, uv by commas
-    if ($links -and -not (Test-Variable UV_FIND_LINKS)) {
-        $env:UV_FIND_LINKS = $links.Trim() -replace '\s+', ','
-    }
-    if ($index -and -not ((Test-Variable UV_DEFAULT_INDEX) -or (Test-Variable UV_INDEX_URL))) {
+    if ($links -and -not $env:UV_FIND_LINKS) { $env:UV_FIND_LINKS = $links.Trim() -replace '\s+', ',' }
+    if ($index -and -not ($env:UV_DEFAULT_INDEX -or $env:UV_INDEX_URL)) {
         $env:UV_DEFAULT_INDEX = $index
     }
-    if ($more -and -not ((Test-Variable UV_INDEX) -or (Test-Variable UV_EXTRA_INDEX_URL))) {
+    if ($more -and -not ($env:UV_INDEX -or $env:UV_EXTRA_INDEX_URL)) {
         $env:UV_INDEX = $more
         # as pip does: the best version from any index, not the first index that has the name
-        if (-not (Test-Variable UV_INDEX_STRATEGY)) { $env:UV_INDEX_STRATEGY = 'unsafe-best-match' }
+        if (-not $env:UV_INDEX_STRATEGY) { $env:UV_INDEX_STRATEGY = 'unsafe-best-match' }
     }
 }
 
@@ -159,34 +156,32 @@ function Test-Link {
     $item = Get-Item -LiteralPath $Run.Venv -Force -ErrorAction SilentlyContinue
     if (-not $item -or -not $item.LinkType) { return }
     $target = [IO.Path]::Combine($Run.Root, @($item.Target)[0])
-    if (-not (Test-Path -LiteralPath $target)) {
+    if (-not (Test-Place $target)) {
         try { $null = New-Item -ItemType Directory -Force $target } catch {
             Show-Error "$_"
-            Err (".venv is a link to $target, which cannot be made: see above. Mount its disk or " +
-                'remove the link, then run again.')
+            Err ".venv is a link to $target, which cannot be made: mount its disk, then run again."
         }
-    } elseif ((Test-Path -LiteralPath $Run.Marker) -or -not (Get-VenvProblem)) { return }
+    } elseif ((Test-Place $Run.Marker) -or -not (Get-VenvProblem)) { return }
     elseif (Get-ChildItem -LiteralPath $target -Force) { # a file, too
-        Err (".venv is a link to $target, and what lies there is not ours. Let it lead to an empty " +
-            'folder or remove it, then run again.')
+        Err ".venv is a link to $target, and what lies there is not ours: remove one or the other."
     }
     Set-Marker installing
 }
 
 # Whether a file starts, and is recent enough to choose a torch build.
 function Test-UsableUv([string] $Path) {
-    if (-not $Path -or -not (Test-Path -LiteralPath $Path -PathType Leaf)) { return $false }
-    return (Invoke-Quietly $Path @('pip', 'install', '--help')).Output -match '--torch-backend'
+    $help = 'pip', 'install', '--help'
+    return (Test-Place $Path) -and (Invoke-Quietly $Path $help).Output -match '--torch-backend'
 }
 
 # Set Uv to a usable uv: on PATH, where Astral's installer puts it, or where an earlier run of
 # this script kept it. One in .venv\Scripts does not count: rebuilding .venv would remove it.
 function Find-Uv {
     $candidates = @(Get-Command uv.exe -CommandType Application -All -ErrorAction SilentlyContinue |
-            ForEach-Object { $_.Source })
-    $candidates += (Join-Parts $env:UV_INSTALL_DIR 'uv.exe'), (Join-Parts $env:XDG_BIN_HOME 'uv.exe'),
-    (Join-Parts $env:XDG_DATA_HOME '..\bin\uv.exe'), (Join-Parts $HOME '.local\bin\uv.exe'),
-    (Join-Path $Run.Venv 'uv\bin\uv.exe'), (Join-Path $Run.Venv 'uv\Scripts\uv.exe')
+            ForEach-Object { $_.Source }) + @(
+        (Join-Parts $env:UV_INSTALL_DIR 'uv.exe'), (Join-Parts $env:XDG_BIN_HOME 'uv.exe'),
+        (Join-Parts $env:XDG_DATA_HOME '..\bin\uv.exe'), (Join-Parts $HOME '.local\bin\uv.exe'),
+        (Join-Path $Run.Venv 'uv\bin\uv.exe'), (Join-Path $Run.Venv 'uv\Scripts\uv.exe'))
     $inVenv = Join-Path $Run.Venv 'Scripts\'
     foreach ($candidate in $candidates) {
         if ($candidate.StartsWith($inVenv, [StringComparison]::OrdinalIgnoreCase)) { continue }
@@ -198,28 +193,25 @@ function Find-Uv {
 
 # Fetch Astral's installer whole, then run it, in a process of its own: it may call exit.
 function Get-UvFromAstral {
-    $url = 'https://astral.sh/uv/install.ps1'
     $file = Join-Path ([IO.Path]::GetTempPath()) "uv-installer-$PID.ps1"
     $proxy = @{} # Windows PowerShell does not look at the variable
-    if (Test-Variable HTTPS_PROXY) { $proxy.Proxy = $env:HTTPS_PROXY -replace '^(?!.*://)', 'http://' }
+    if ($env:HTTPS_PROXY) { $proxy.Proxy = $env:HTTPS_PROXY -replace '^(?!.*://)', 'http://' }
     try {
         [Net.ServicePointManager]::SecurityProtocol =
         [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
-        $installer = Invoke-RestMethod -UseBasicParsing -TimeoutSec 30 @proxy $url
-        Set-Content -LiteralPath $file -Value $installer -Encoding UTF8
+        Invoke-RestMethod -UseBasicParsing -TimeoutSec 30 @proxy https://astral.sh/uv/install.ps1 |
+            Set-Content -LiteralPath $file -Encoding UTF8
     } catch { return $false }
-    try { # not (Get-Process -Id $PID).Path, which may be ISE
-        $powershell = 'powershell.exe', 'pwsh.exe', 'pwsh' | ForEach-Object { Join-Path $PSHOME $_ } |
-            Where-Object { Test-Path -LiteralPath $_ } | Select-Object -First 1
-        $null = Invoke-Shown $powershell @('-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
-    } finally { Remove-Item -LiteralPath $file -Force }
+    $powershell = 'powershell.exe', 'pwsh.exe', 'pwsh' | ForEach-Object { Join-Path $PSHOME $_ } |
+        Where-Object { Test-Place $_ } | Select-Object -First 1
+    $null = Invoke-Shown $powershell @('-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
+    Remove-Item -LiteralPath $file -Force
     return Find-Uv
 }
 
 # Put uv into .venv\uv with any Python that is there, leaving that Python as it is. Sets PipSaid.
 function Get-UvFromIndex {
-    if (Test-Path -LiteralPath $Run.Venv -PathType Leaf) { Remove-Item -LiteralPath $Run.Venv -Force }
-    $null = New-Item -ItemType Directory -Force $Run.Venv
+    Initialize-Folder
     $ownPip = Join-Path $Run.Venv 'pip'
     # pip's own settings may forbid a target or an install outside an environment
     $env:PIP_USER, $env:PIP_REQUIRE_VIRTUALENV, $env:PIP_PREFIX = '0', '0', $null
@@ -236,7 +228,7 @@ function Get-UvFromIndex {
                     '--disable-pip-version-check', '--retries', '2', '--upgrade', '--only-binary',
                     ':all:', '--target', (Join-Path $Run.Venv 'uv'), 'uv')).Output
         }
-        if (Test-Path -LiteralPath $ownPip) { Remove-Item -LiteralPath $ownPip -Recurse -Force }
+        Remove-Item -LiteralPath $ownPip -Recurse -Force -ErrorAction SilentlyContinue
         if (Find-Uv) { return $true }
     }
     return $false
@@ -258,37 +250,25 @@ function Get-Uv {
             '(https://docs.astral.sh/uv) or Python 3.11 or later with pip, then run again.')
     }
     Show-Error $Run.PipSaid
-    Err ('pip could not get uv from the index: see above. Check the network or proxy (HTTPS_PROXY) ' +
-        "and pip's mirror, or install uv (https://docs.astral.sh/uv), then run again.")
+    Err ("pip could not get uv from the index: see above. Check the network, pip's mirror and the " +
+        'proxy (HTTPS_PROXY), or install uv (https://docs.astral.sh/uv), then run again.')
 }
 
-# uv, shut off from the settings of a project in a parent folder, but not from the user's own.
-function Get-UvArguments([string[]] $Words) {
-    return $Words + @('--project', [IO.Path]::GetPathRoot($Run.Root))
-}
-
-# What makes uv install into .venv and nowhere else.
-function Get-UvPipInstall([string[]] $Words) {
-    return Get-UvArguments (@('pip', 'install', '--python', $Run.Python) + $Words)
-}
-
-function Get-VenvPythonVersion {
-    $code = 'import platform; print(platform.python_version())'
-    $result = Invoke-Quietly $Run.Python @('-I', '-c', $code)
+# What .venv's Python prints; nothing if it does not start.
+function Get-FromPython([string] $Code) {
+    $result = Invoke-Quietly $Run.Python @('-I', '-c', $Code)
     if ($result.Status -eq 0) { return $result.Output.Trim() }
 }
 
+function Get-Version { Get-FromPython 'import platform; print(platform.python_version())' }
+
 # Why .venv cannot be kept; nothing if it can.
 function Get-VenvProblem {
-    $madeFor = ''
-    if (Test-Path -LiteralPath $Run.Marker) {
-        $madeFor = "$(Get-Content -LiteralPath $Run.Marker -Encoding UTF8)".Trim()
-    }
-    $settings = Join-Path $Run.Venv 'pyvenv.cfg'
-    if (-not (Test-Path -LiteralPath $settings)) { return 'it is not a virtual environment' }
+    $madeFor = "$(Get-Content -LiteralPath $Run.Marker -Encoding UTF8 -ErrorAction Ignore)".Trim()
+    if (-not (Test-Place $Run.Settings)) { return 'it is not a virtual environment' }
     if ($madeFor -eq 'installing') { return 'an earlier install did not finish' }
-    if (-not (Test-Path -LiteralPath $Run.Python)) { return 'its Python is gone' }
-    $version = Get-VenvPythonVersion
+    if (-not (Test-Place $Run.Python)) { return 'its Python is gone' }
+    $version = Get-Version
     if ($null -eq $version) { return 'its Python does not start' }
     if ($madeFor -and -not (Test-Venv $madeFor)) { return "it was moved or copied from $madeFor" }
     if (-not (Test-Supported $version)) { return "its Python is $version, not 3.11 to 3.14" }
@@ -298,7 +278,7 @@ function Get-VenvProblem {
 function Test-Venv([string] $Folder) {
     $name = ".lecture-$PID"
     Set-Content -LiteralPath (Join-Path $Run.Venv $name) -Value ''
-    try { return $Folder -eq $Run.Venv -or (Test-Path -LiteralPath (Join-Parts $Folder $name)) }
+    try { return $Folder -eq $Run.Venv -or (Test-Place (Join-Parts $Folder $name)) }
     finally { Remove-Item -LiteralPath (Join-Path $Run.Venv $name) -Force }
 }
 
@@ -308,10 +288,10 @@ function Set-Marker([string] $Text) { Set-Content -LiteralPath $Run.Marker $Text
 
 # Leave a healthy .venv in place, marked as being worked on.
 function Initialize-Venv {
-    if (Test-Path -LiteralPath $Run.Venv) {
+    if (Test-Place $Run.Venv) {
         $problem = Get-VenvProblem
         if (-not $problem) {
-            Say "environment: .venv is kept, Python $(Get-VenvPythonVersion)"
+            Say "environment: .venv is kept, Python $(Get-Version)"
             return Set-Marker installing
         }
         # one that holds nothing, or the uv just fetched, is new
@@ -321,16 +301,15 @@ function Initialize-Venv {
         }
         try { Clear-Venv } catch {
             Show-Error "$_"
-            Err ('removing the old .venv failed: see above. ' +
-                'Close the programs that use it, then run again.')
+            Err 'removing the old .venv failed: close the programs that use it, then run again.'
         }
     }
-    $null = New-Item -ItemType Directory -Force $Run.Venv
+    Initialize-Folder
     Set-Marker installing
     $wanted = $Pythons
-    if (Test-Variable UV_PYTHON) { $wanted = $env:UV_PYTHON }
-    $result = Invoke-Quietly $Run.Uv (Get-UvArguments @(
-            'venv', '--quiet', '--no-project', '--allow-existing', '--python', $wanted, $Run.Venv))
+    if ($env:UV_PYTHON) { $wanted = $env:UV_PYTHON }
+    $result = Invoke-Quietly $Run.Uv (@('venv', '--quiet', '--no-project', '--allow-existing',
+            '--python', $wanted, $Run.Venv) + $Run.Project)
     if ($result.Status -ne 0) {
         Show-Error $result.Output
         if ($result.Output -match 'o interpreter found|Failed to download') {
@@ -338,76 +317,79 @@ function Initialize-Venv {
                 'one, or check the network or proxy (HTTPS_PROXY), then run again.')
         }
         Err ("making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where its " +
-            'cache fails, clone elsewhere where this disk is full or has no links, then run again.')
+            'cache fails, clone elsewhere where the disk is full or has no links. Then run again.')
     }
-    $version = Get-VenvPythonVersion
+    $version = Get-Version
     if (-not (Test-Supported $version)) {
-        Err ("this is Python $version, not 3.11 to 3.14. Set UV_PYTHON to " +
-            'one of these, or unset it, then run again.')
+        Err "this is Python $version. Set UV_PYTHON to 3.11, 3.12, 3.13 or 3.14, then run again."
     }
-    if (Test-Path -LiteralPath (Join-Path $Run.Venv 'uv')) { # on PATH once .venv is active
+    if (Test-Place (Join-Path $Run.Venv 'uv')) { # on PATH once .venv is active
         Get-ChildItem -LiteralPath (Split-Path $Run.Uv) -Filter 'uv*.exe' |
             Copy-Item -Destination (Join-Path $Run.Venv 'Scripts')
     }
     Say "environment: .venv is made, Python $version"
 }
 
+# Make the folder .venv, in place of a file if there is one.
+function Initialize-Folder {
+    if (Test-Path -LiteralPath $Run.Venv -PathType Leaf) { Remove-Item -LiteralPath $Run.Venv -Force }
+    $null = New-Item -ItemType Directory -Force $Run.Venv
+}
+
 # Empty .venv of all but uv. Windows PowerShell's own way stops at paths of 260 characters.
 function Clear-Venv {
-    if (Test-Path -LiteralPath $Run.Venv -PathType Leaf) {
-        return Remove-Item -LiteralPath $Run.Venv -Force
-    }
+    Initialize-Folder
     foreach ($item in Get-ChildItem -LiteralPath $Run.Venv -Force | Where-Object Name -NE uv) {
         if ($PSVersionTable.PSVersion.Major -lt 6 -and $item.PSIsContainer) {
             $long = '\\?\' + ($item.FullName -replace '^\\\\', 'UNC\')
             $result = Invoke-Quietly cmd.exe @('/d', '/c', 'rd', '/s', '/q', $long)
-            if (Test-Path -LiteralPath $item.FullName) { throw $result.Output }
+            if (Test-Place $item.FullName) { throw $result.Output }
         } else { Remove-Item -LiteralPath $item.FullName -Recurse -Force }
     }
 }
 
 # Whether .venv satisfies requirements.txt, found out without the network.
 function Test-Packages {
-    $words = @('--dry-run', '--offline') + $Run.Packages
-    return (Invoke-Quietly $Run.Uv (Get-UvPipInstall $words)).Output -match 'no changes'
+    $words = $Run.Pip + '--dry-run' + '--offline' + $Run.Packages
+    return (Invoke-Quietly $Run.Uv $words).Output -match 'no changes'
 }
 
 # End the run if what uv said is that packages are not made for this platform.
 function Test-Wheels([string] $Output) {
     if ($Output -notmatch 'no wheels with a matching platform tag') { return }
-    $code = 'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())'
-    $platform = (Invoke-Quietly $Run.Python @('-I', '-c', $code)).Output
-    $advice = 'The Python can be changed: set UV_PYTHON=cpython-3.13-windows-x86_64, then run again.'
+    $platform = Get-FromPython (
+        'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())')
+    $advice = 'The Python can be changed: set UV_PYTHON=cpython-3.13-' +
+    'windows-x86_64, then run again.'
     if ($platform -notmatch 'win32|arm64') { $advice = $Elsewhere }
-    Err ("there is no PyTorch for this Python's platform, $($platform): it is for 64-bit Linux with " +
-        "glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice")
+    Err ("there is no PyTorch for this Python's platform, $($platform): it is for 64-bit Linux " +
+        "with glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice")
 }
 
 # Let uv choose the torch build for this machine (CPU, or the CUDA version of its driver), unless
 # the user has chosen, or the index that holds the builds is out of reach. Any build that is there
 # meets requirements.txt, so one that the user names has to be exchanged for it.
 function Select-TorchBuild {
-    $build, $old, $words = 'auto', '', @('--dry-run', '--no-deps')
-    if (Test-Variable UV_TORCH_BACKEND) {
+    $build, $old, $words = 'auto', '', ($Run.Pip + '--dry-run' + '--no-deps')
+    if ($env:UV_TORCH_BACKEND) {
         $build = $env:UV_TORCH_BACKEND
         $words += '--reinstall-package', 'torch'
-        $result = Invoke-Quietly $Run.Python @('-I', '-c',
-            "from importlib.metadata import version; print(version('torch'))")
-        if ($result.Status -eq 0) { $old = $result.Output.Trim() }
+        $old = Get-FromPython "from importlib.metadata import version; print(version('torch'))"
     }
     if ($build -ne 'auto') {
         Say "torch build: $build, from UV_TORCH_BACKEND"
         if (-not $old -or $old.EndsWith("+$build")) { return }
     }
-    if (-not (Test-Variable UV_HTTP_RETRIES)) { $env:UV_HTTP_RETRIES = '1' }
+    if (-not $env:UV_HTTP_RETRIES) { $env:UV_HTTP_RETRIES = '1' }
     $torch = (Select-String -LiteralPath $Run.Packages[1] -Pattern '^torch').Line
-    $result = Invoke-Quietly $Run.Uv (Get-UvPipInstall ($words + '--torch-backend', $build, $torch))
+    $result = Invoke-Quietly $Run.Uv ($words + '--torch-backend' + $build + $torch)
     $env:UV_HTTP_RETRIES = $Run.Before['UV_HTTP_RETRIES']
     if ($result.Status -ne 0) {
         Test-Wheels $result.Output
         if ($build -eq 'auto' -and $result.Output -match 'pytorch\.org') {
             $env:UV_TORCH_BACKEND = $null
-            return Say "torch build: the PyTorch index cannot be reached, taking the default index's"
+            Say "torch build: the PyTorch index cannot be reached, taking the default index's"
+            return
         }
         Show-Error $result.Output
         Err 'choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), run again.'
@@ -423,16 +405,16 @@ function Select-TorchBuild {
 
 function Install-Packages {
     $there = Test-Packages
-    if (-not $there -or (Test-Variable UV_TORCH_BACKEND)) { Select-TorchBuild }
+    if (-not $there -or $env:UV_TORCH_BACKEND) { Select-TorchBuild }
     if ($there -and -not $Run.Exchange) { return Say 'packages: all there' }
     Say 'packages: installing requirements.txt'
-    $words = $Run.Packages
+    $words = $Run.Pip + $Run.Packages
     if ($Run.Exchange) { $words += '--reinstall-package', 'torch' }
-    if ((Invoke-Shown $Run.Uv (Get-UvPipInstall $words)) -eq 0) { return }
-    Test-Wheels (Invoke-Quietly $Run.Uv (Get-UvPipInstall (@('--dry-run') + $words))).Output
-    Err ("installing the packages failed: uv's own message above is the cause. Check the network, " +
-        'the proxy (HTTPS_PROXY) and the free disk space; set UV_LINK_MODE=copy where links fail ' +
-        '(OneDrive), UV_CACHE_DIR where the cache does. Then run again.')
+    if ((Invoke-Shown $Run.Uv $words) -eq 0) { return }
+    Test-Wheels (Invoke-Quietly $Run.Uv ($words + '--dry-run')).Output
+    Err ("installing the packages failed: uv's own message above is the cause. Where the network " +
+        'fails, check the proxy (HTTPS_PROXY); where links do, as on OneDrive, set ' +
+        'UV_LINK_MODE=copy; where the cache or its disk does, UV_CACHE_DIR. Then run again.')
 }
 
 # With what reaches into every Python that the user will start.
@@ -446,12 +428,12 @@ function Test-Environment {
 
 # Lines for every policy, and where nothing special is in the path, for cmd, too.
 function Show-NextSteps {
-    if (Test-Variable LECTURE_NEXT_STEPS) { return } # install.sh shows them, in Git Bash
+    if ($env:LECTURE_NEXT_STEPS) { return } # install.sh shows them, in Git Bash
     Say 'Done. Next:'
     $escape = [Management.Automation.Language.CodeGeneration]
     $quoted = "'" + $escape::EscapeSingleQuotedStringContent($Run.Root) + "'"
     if ($Run.Root -eq $Run.StartedIn) { }
-    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    Set-Location -LiteralPath $quoted" }
+    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    cd -LiteralPath $quoted" }
     else { Say "    pushd `"$($Run.Root)`"" }
     Say '    .venv\Scripts\python script\gd_1d_torch.py'
     Say '    .venv\Scripts\pytest'
@@ -465,23 +447,18 @@ function Show-NextSteps {
 # However the run ends: the session's variables are as before, and without a Python in it .venv is
 # not worth keeping if we began it.
 function Clear-Unfinished {
-    foreach ($name in @([Environment]::GetEnvironmentVariables().Keys)) {
+    foreach ($name in @([Environment]::GetEnvironmentVariables().Keys) + @($Run.Before.Keys)) {
         if (-not $Run.Before.Contains($name)) { Remove-Item -LiteralPath "Env:$name" }
-    }
-    foreach ($name in $Run.Before.Keys) {
-        if ([Environment]::GetEnvironmentVariable($name) -cne $Run.Before[$name]) {
+        elseif ([Environment]::GetEnvironmentVariable($name) -cne $Run.Before[$name]) {
             Set-Item -LiteralPath "Env:$name" -Value $Run.Before[$name]
         }
     }
-    if (-not $Run.HadVenv -and -not (Test-Path -LiteralPath (Join-Path $Run.Venv 'pyvenv.cfg'))) {
+    if (-not ($Run.HadVenv -or (Test-Place $Run.Settings))) {
         Remove-Item -LiteralPath $Run.Venv -Recurse -Force -ErrorAction SilentlyContinue
     }
-    foreach ($lock in $Run.Locks) {
-        $lock.Dispose()
-        if ($Run.Locks.Count -eq 2) {
-            Remove-Item -LiteralPath $lock.Name -Force -ErrorAction SilentlyContinue
-        }
-    }
+    foreach ($lock in $Run.Locks) { $lock.Dispose() }
+    if ($Run.Locks.Count -lt 2) { return } # what another run holds
+    Remove-Item -LiteralPath ($Run.Locks | ForEach-Object Name) -Force -ErrorAction SilentlyContinue
 }
 
 function Main([string[]] $Words) {

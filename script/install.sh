@@ -137,10 +137,11 @@ leave_active_environment() {
     [ -n "${UV_TORCH_BACKEND:-}" ] || unset UV_TORCH_BACKEND # set but empty is an error to uv
 }
 
-# What pip's files say of one setting: a later file counts more, and [install] more than [global].
+# A setting of pip: its variable, or what its files say. A later file counts more, [install] more
+# than [global].
 pip_setting() {
     local file files=(/dev/null) home=${HOME:-/nonexistent} mac="Library/Application Support"
-    [ "${PIP_CONFIG_FILE:-}" != /dev/null ] || return 0
+    if [[ -n $2 || ${PIP_CONFIG_FILE:-} == /dev/null ]]; then say "$2" && return; fi
     for file in "${XDG_CONFIG_DIRS:-/etc/xdg}/pip/pip.conf" /etc/pip.conf "/$mac/pip/pip.conf" \
         "$home/.pip/pip.conf" "${XDG_CONFIG_HOME:-$home/.config}/pip/pip.conf" \
         "$home/$mac/pip/pip.conf" "${PIP_CONFIG_FILE:-}"; do
@@ -163,9 +164,9 @@ pip_setting() {
 # pip's settings name a wheel folder or a mirror for a reason: uv gets them where it has none.
 hand_pip_settings_to_uv() {
     local links index more
-    links=${PIP_FIND_LINKS:-$(pip_setting find-links)}
-    index=${PIP_INDEX_URL:-$(pip_setting index-url)}
-    more=${PIP_EXTRA_INDEX_URL:-$(pip_setting extra-index-url)}
+    links=$(pip_setting find-links "${PIP_FIND_LINKS:-}")
+    index=$(pip_setting index-url "${PIP_INDEX_URL:-}")
+    more=$(pip_setting extra-index-url "${PIP_EXTRA_INDEX_URL:-}")
     # pip separates the places by spaces, uv by commas
     links=$(printf %s "$links" | tr -s '[:space:]' ,)
     [ -z "$links" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$links}"
@@ -183,12 +184,11 @@ check_link() {
     local target
     target=$(readlink "$venv") || return 0
     if ! [ -e "$venv" ]; then
-        (cd -- "$root" && mkdir -p "$target") || err ".venv is a link to $target, which cannot be" \
-            "made: see above. Mount its disk or remove the link, then run again."
+        (cd -- "$root" && mkdir -p "$target") ||
+            err ".venv is a link to $target, which cannot be made: mount its disk, then run again."
     elif [ -f "$marker" ] || [ -z "$(venv_problem)" ]; then return
     elif ! [ -d "$venv" ] || [ -n "$(ls -A "$venv/")" ]; then
-        err ".venv is a link to $target, and what lies there is not ours. Let it lead to an empty" \
-            "folder or remove it, then run again."
+        err ".venv is a link to $target, and what lies there is not ours: remove one or the other."
     fi
     echo installing >"$marker"
 }
@@ -260,8 +260,8 @@ get_uv() {
         "nor pip could get it. Install uv (https://docs.astral.sh/uv) or Python 3.11 or later" \
         "with pip, then run again."
     say "$pip_said" >&2
-    err "pip could not get uv from the index: see above. Check the network or proxy (HTTPS_PROXY)" \
-        "and pip's mirror, or install uv (https://docs.astral.sh/uv), then run again."
+    err "pip could not get uv from the index: see above. Check the network, pip's mirror and the" \
+        "proxy (HTTPS_PROXY), or install uv (https://docs.astral.sh/uv), then run again."
 }
 
 # uv, shut off from the settings of a project in a parent folder, but not from the user's own. Its
@@ -281,7 +281,7 @@ venv_problem() {
     if [ ! -f "$venv/pyvenv.cfg" ]; then say "it is not a virtual environment"
     elif [ "$made_for" = installing ]; then say "an earlier install did not finish"
     elif [ ! -x "$venv/bin/python" ]; then say "its Python is gone"
-    elif ! version=$(venv_python_version); then say "its Python does not start"
+    elif ! version=$(python_version); then say "its Python does not start"
     elif [[ -n $made_for && ! $made_for -ef $venv ]]; then
         say "it was moved or copied from $made_for"
     elif ! is_supported "$version"; then say "its Python is $version, not 3.11 to 3.14"
@@ -290,9 +290,10 @@ venv_problem() {
 
 is_supported() { [[ $1 == 3.1[1-4].* ]]; }
 
-venv_python_version() {
-    "$venv/bin/python" -I -c 'import platform; print(platform.python_version())' 2>/dev/null
-}
+# What .venv's Python prints.
+from_python() { "$venv/bin/python" -I -c "$1" 2>/dev/null; }
+
+python_version() { from_python 'import platform; print(platform.python_version())'; }
 
 # Leave a healthy .venv in place, marked as being worked on.
 make_venv() {
@@ -300,7 +301,7 @@ make_venv() {
     if [ -e "$venv" ]; then
         problem=$(venv_problem)
         if [ -z "$problem" ]; then
-            say "environment: .venv is kept, Python $(venv_python_version)"
+            say "environment: .venv is kept, Python $(python_version)"
             echo installing >"$marker"
             return
         fi
@@ -309,8 +310,7 @@ make_venv() {
             say "environment: .venv is rebuilt, since $problem"
         [ -d "$venv" ] || rm -f "$venv"
         [ ! -d "$venv" ] || find "$venv/" -mindepth 1 -maxdepth 1 ! -name uv -exec rm -rf {} + ||
-            err "removing the old .venv failed: see above. Close the programs that use it, then" \
-                "run again."
+            err "removing the old .venv failed: close the programs that use it, then run again."
     fi
     mkdir -p "$venv/"
     echo installing >"$marker"
@@ -322,11 +322,11 @@ make_venv() {
                 "one, or check the network or proxy (HTTPS_PROXY), then run again."
         check_owners
         err "making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where its" \
-            "cache fails, clone elsewhere where this disk is full or has no links, then run again."
+            "cache fails, clone elsewhere where the disk is full or has no links. Then run again."
     fi
-    version=$(venv_python_version) || true
-    is_supported "$version" || err "this is Python $version, not 3.11 to 3.14. Set UV_PYTHON to" \
-        "one of these, or unset it, then run again."
+    version=$(python_version) || true
+    is_supported "$version" ||
+        err "this is Python $version. Set UV_PYTHON to 3.11, 3.12, 3.13 or 3.14, then run again."
     # on PATH once .venv is active
     [ ! -d "$venv/uv" ] || ln -sf ../uv/bin/uv ../uv/bin/uvx "$venv/bin/"
     say "environment: .venv is made, Python $version"
@@ -344,8 +344,8 @@ has_packages() {
 check_wheels() {
     local platform advice="The Python can be changed: set UV_PYTHON=cpython-3.13-"
     [[ $1 == *"no wheels with a matching platform tag"* ]] || return 0
-    platform=$("$venv/bin/python" -I -c \
-        'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())')
+    platform=$(from_python \
+        "import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())")
     case "$(uname -s) $(uname -m) $platform" in
         "Darwin arm64 "*x86_64*) advice+="macos-aarch64, then run again." ;;
         "Linux x86_64 "*i?86*) advice+="linux-x86_64, then run again." ;;
@@ -361,8 +361,8 @@ check_wheels() {
 choose_torch_build() {
     local build=${UV_TORCH_BACKEND:-auto} chosen=${UV_TORCH_BACKEND:+yes} old="" new output
     local ours='^[^+]*$|[+](cpu|cu[0-9]|rocm)'
-    [ -z "$chosen" ] || old=$("$venv/bin/python" -I -c \
-        'from importlib.metadata import version; print(version("torch"))' 2>/dev/null) || old=""
+    [ -z "$chosen" ] ||
+        old=$(from_python "from importlib.metadata import version; print(version('torch'))") || old=""
     if [ "$build" != auto ]; then
         say "torch build: $build, from UV_TORCH_BACKEND"
         [[ -n $old && $old != *"+$build" ]] || return 0
@@ -400,9 +400,9 @@ install_packages() {
     uv_pip_install "${packages[@]}" && return
     check_wheels "$(uv_pip_install --dry-run "${packages[@]}" 2>&1)"
     check_owners
-    err "installing the packages failed: uv's own message above is the cause. Check the network," \
-        "the proxy (HTTPS_PROXY) and the free disk space; set UV_LINK_MODE=copy where links fail" \
-        "(OneDrive), UV_CACHE_DIR where the cache does. Then run again."
+    err "installing the packages failed: uv's own message above is the cause. Where the network" \
+        "fails, check the proxy (HTTPS_PROXY); where links do, as on OneDrive, set" \
+        "UV_LINK_MODE=copy; where the cache or its disk does, UV_CACHE_DIR. Then run again."
 }
 
 # With what reaches into every Python that the user will start.
