@@ -9,7 +9,6 @@
 & { # a scope of its own, around all that follows: nothing of it stays in the session
 Set-StrictMode -Version 3.0
 $ErrorActionPreference = 'Stop'
-
 # A range that uv understands. The packages in requirements.txt exist for these.
 $Pythons = '>=3.11,<3.15'
 $Elsewhere = 'Use another computer, or run single scripts in a hosted notebook.'
@@ -18,9 +17,7 @@ $Run = @{ Root = ''; Uv = ''; PipSaid = ''; Locks = @(); HadVenv = $true; Exchan
 $Run.Before = [Environment]::GetEnvironmentVariables()
 
 function Say([string] $Message) { Write-Host $Message }
-
 function Show-Error([string] $Message) { $Host.UI.WriteErrorLine($Message) } # in ISE, too
-
 # Caught in Main, which alone ends the run: exit would close the window of an Invoke-Expression.
 function Err([string] $Message) { throw (New-Object OperationCanceledException $Message) }
 
@@ -41,11 +38,8 @@ function Invoke-Shown([string] $Program, [string[]] $Arguments) {
 }
 
 function Test-Place([string] $Path) { return $Path -and (Test-Path -LiteralPath $Path) }
-
 # Join-Path fails where the first part is empty, or on a drive that is not there.
-function Join-Parts([string] $Folder, [string] $Rest) {
-    try { return Join-Path $Folder $Rest } catch { return '' }
-}
+function Join-Parts([string] $Folder, [string] $Rest) { try { Join-Path $Folder $Rest } catch {} }
 
 # The repository is where this file lies, or where a link to it leads, or the current folder.
 function Find-Root {
@@ -85,8 +79,7 @@ function Test-Platform {
     }
 }
 
-# One file is open for this run alone until it ends or is killed, another for uv, too, which may
-# live longer. They lie beside .venv, which may be emptied.
+# One file is open for this run alone, the other for uv, too, which may outlive it.
 function Enter-Lock {
     $open = { param($Path, $Share) [IO.File]::Open($Path, 'OpenOrCreate', 'ReadWrite', $Share) }
     try {
@@ -112,8 +105,7 @@ function Exit-ActiveEnvironment {
     if (-not $env:UV_TORCH_BACKEND) { $env:UV_TORCH_BACKEND = $null } # an error to uv
 }
 
-# A setting of pip: its variable, or what its files say. A later file counts more, [install] more
-# than [global].
+# pip's variable, or what its files say: a later file counts more, [install] more than [global].
 function Get-PipSetting([string] $Wanted, [string] $Variable) {
     $said = @{ global = $Variable }
     if ($Variable -or $env:PIP_CONFIG_FILE -in 'nul', '/dev/null') { return $Variable }
@@ -140,10 +132,10 @@ function Copy-PipSettingsToUv {
     $index = Get-PipSetting index-url $env:PIP_INDEX_URL
     $more = Get-PipSetting extra-index-url $env:PIP_EXTRA_INDEX_URL
     # pip separates the places by spaces, uv by commas
-    if ($links -and -not $env:UV_FIND_LINKS) { $env:UV_FIND_LINKS = $links.Trim() -replace '\s+', ',' }
-    if ($index -and -not ($env:UV_DEFAULT_INDEX -or $env:UV_INDEX_URL)) {
-        $env:UV_DEFAULT_INDEX = $index
-    }
+    $links = $links.Trim() -replace '\s+', ','
+    if ($links -and -not $env:UV_FIND_LINKS) { $env:UV_FIND_LINKS = $links }
+    $own = $env:UV_DEFAULT_INDEX -or $env:UV_INDEX_URL
+    if ($index -and -not $own) { $env:UV_DEFAULT_INDEX = $index }
     if ($more -and -not ($env:UV_INDEX -or $env:UV_EXTRA_INDEX_URL)) {
         $env:UV_INDEX = $more
         # as pip does: the best version from any index, not the first index that has the name
@@ -158,7 +150,6 @@ function Test-Link {
     $target = [IO.Path]::Combine($Run.Root, @($item.Target)[0])
     if (-not (Test-Place $target)) {
         try { $null = New-Item -ItemType Directory -Force $target } catch {
-            Show-Error "$_"
             Err ".venv is a link to $target, which cannot be made: mount its disk, then run again."
         }
     } elseif ((Test-Place $Run.Marker) -or -not (Get-VenvProblem)) { return }
@@ -183,12 +174,9 @@ function Find-Uv {
         (Join-Parts $env:XDG_DATA_HOME '..\bin\uv.exe'), (Join-Parts $HOME '.local\bin\uv.exe'),
         (Join-Path $Run.Venv 'uv\bin\uv.exe'), (Join-Path $Run.Venv 'uv\Scripts\uv.exe'))
     $inVenv = Join-Path $Run.Venv 'Scripts\'
-    foreach ($candidate in $candidates) {
-        if ($candidate.StartsWith($inVenv, [StringComparison]::OrdinalIgnoreCase)) { continue }
-        $Run.Uv = $candidate
-        if (Test-UsableUv $candidate) { return $true }
-    }
-    return $false
+    $Run.Uv = $candidates | Where-Object { -not "$_".StartsWith($inVenv, 'OrdinalIgnoreCase') } |
+        Where-Object { Test-UsableUv $_ } | Select-Object -First 1
+    return [bool] $Run.Uv
 }
 
 # Fetch Astral's installer whole, then run it, in a process of its own: it may call exit.
@@ -202,8 +190,7 @@ function Get-UvFromAstral {
         Invoke-RestMethod -UseBasicParsing -TimeoutSec 30 @proxy https://astral.sh/uv/install.ps1 |
             Set-Content -LiteralPath $file -Encoding UTF8
     } catch { return $false }
-    $powershell = 'powershell.exe', 'pwsh.exe', 'pwsh' | ForEach-Object { Join-Path $PSHOME $_ } |
-        Where-Object { Test-Place $_ } | Select-Object -First 1
+    $powershell = Get-ChildItem (Join-Path $PSHOME '*') -Include powershell.exe, pwsh.exe, pwsh
     $null = Invoke-Shown $powershell @('-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
     Remove-Item -LiteralPath $file -Force
     return Find-Uv
@@ -218,12 +205,12 @@ function Get-UvFromIndex {
     foreach ($python in 'python', 'python3', 'py') {
         $recent = Invoke-Quietly $python @('-c', 'import sys; sys.exit(sys.version_info < (3, 8))')
         if ($recent.Status -ne 0) { continue }
-        $pip, $status = $python, 0
+        $pip = $python
         if ((Invoke-Quietly $python @('-m', 'pip', '--version')).Status -ne 0) {
-            $status = (Invoke-Quietly $python @('-m', 'venv', $ownPip)).Status
+            $null = Invoke-Quietly $python @('-m', 'venv', $ownPip)
             $pip = Join-Path $ownPip 'Scripts\python.exe'
         }
-        if ($status -eq 0) {
+        if ((Invoke-Quietly $pip @('-m', 'pip', '--version')).Status -eq 0) {
             $Run.PipSaid = (Invoke-Quietly $pip @('-B', '-m', 'pip', 'install', '--quiet',
                     '--disable-pip-version-check', '--retries', '2', '--upgrade', '--only-binary',
                     ':all:', '--target', (Join-Path $Run.Venv 'uv'), 'uv')).Output
@@ -235,23 +222,18 @@ function Get-UvFromIndex {
 }
 
 function Get-Uv {
-    $how, $there = 'found', (Find-Uv)
-    if (-not $there) {
-        Say "uv: not found, running Astral's installer"
-        $how, $there = 'installed', (Get-UvFromAstral)
-    }
-    if (-not $there) {
-        Say "uv: Astral's installer cannot be had here, getting uv from the Python package index"
-        $there = Get-UvFromIndex
-    }
-    if ($there) { return Say "uv: $how, $($Run.Uv)" }
+    if (Find-Uv) { return Say "uv: found, $($Run.Uv)" }
+    Say "uv: not found, running Astral's installer"
+    if (Get-UvFromAstral) { return Say "uv: installed, $($Run.Uv)" }
+    Say "uv: Astral's installer cannot be had here, getting uv from the Python package index"
+    if (Get-UvFromIndex) { return Say "uv: installed, $($Run.Uv)" }
     if (-not $Run.PipSaid) {
         Err ("there is no uv, and neither Astral's installer nor pip could get it. Install uv " +
             '(https://docs.astral.sh/uv) or Python 3.11 or later with pip, then run again.')
     }
     Show-Error $Run.PipSaid
-    Err ("pip could not get uv from the index: see above. Check the network, pip's mirror and the " +
-        'proxy (HTTPS_PROXY), or install uv (https://docs.astral.sh/uv), then run again.')
+    Err ("pip could not get uv from the index: see above. Check the network, pip's mirror and " +
+        'the proxy (HTTPS_PROXY), or install uv (https://docs.astral.sh/uv), then run again.')
 }
 
 # What .venv's Python prints; nothing if it does not start.
@@ -260,6 +242,8 @@ function Get-FromPython([string] $Code) {
     if ($result.Status -eq 0) { return $result.Output.Trim() }
 }
 
+function Set-Marker([string] $Text) { Set-Content -LiteralPath $Run.Marker $Text -Encoding UTF8 }
+function Test-Supported([string] $Version) { return $Version -match '^3\.1[1-4]\.' }
 function Get-Version { Get-FromPython 'import platform; print(platform.python_version())' }
 
 # Why .venv cannot be kept; nothing if it can.
@@ -282,10 +266,6 @@ function Test-Venv([string] $Folder) {
     finally { Remove-Item -LiteralPath (Join-Path $Run.Venv $name) -Force }
 }
 
-function Test-Supported([string] $Version) { return $Version -match '^3\.1[1-4]\.' }
-
-function Set-Marker([string] $Text) { Set-Content -LiteralPath $Run.Marker $Text -Encoding UTF8 }
-
 # Leave a healthy .venv in place, marked as being worked on.
 function Initialize-Venv {
     if (Test-Place $Run.Venv) {
@@ -295,10 +275,9 @@ function Initialize-Venv {
             return Set-Marker installing
         }
         # one that holds nothing, or the uv just fetched, is new
-        if (@(Get-ChildItem -LiteralPath $Run.Venv -Force | ForEach-Object { $_.Name } |
-                    Where-Object { $_ -notin 'uv', '.lecture-install' })) {
-            Say "environment: .venv is rebuilt, since $problem"
-        }
+        $content = Get-ChildItem -LiteralPath $Run.Venv -Force |
+            Where-Object Name -NotIn uv, .lecture-install
+        if ($content) { Say "environment: .venv is rebuilt, since $problem" }
         try { Clear-Venv } catch {
             Show-Error "$_"
             Err 'removing the old .venv failed: close the programs that use it, then run again.'
@@ -306,8 +285,7 @@ function Initialize-Venv {
     }
     Initialize-Folder
     Set-Marker installing
-    $wanted = $Pythons
-    if ($env:UV_PYTHON) { $wanted = $env:UV_PYTHON }
+    $wanted = @($env:UV_PYTHON, $Pythons | Where-Object { $_ })[0]
     $result = Invoke-Quietly $Run.Uv (@('venv', '--quiet', '--no-project', '--allow-existing',
             '--python', $wanted, $Run.Venv) + $Run.Project)
     if ($result.Status -ne 0) {
@@ -316,8 +294,8 @@ function Initialize-Venv {
             Err ("making .venv failed: no Python $wanted was found or could be fetched. Install " +
                 'one, or check the network or proxy (HTTPS_PROXY), then run again.')
         }
-        Err ("making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where its " +
-            'cache fails, clone elsewhere where the disk is full or has no links. Then run again.')
+        Err ("making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where " +
+            'its cache fails, clone elsewhere where a disk is full or has no links. Then run again.')
     }
     $version = Get-Version
     if (-not (Test-Supported $version)) {
@@ -332,13 +310,12 @@ function Initialize-Venv {
 
 # Make the folder .venv, in place of a file if there is one.
 function Initialize-Folder {
-    if (Test-Path -LiteralPath $Run.Venv -PathType Leaf) { Remove-Item -LiteralPath $Run.Venv -Force }
+    if ([IO.File]::Exists($Run.Venv)) { Remove-Item -LiteralPath $Run.Venv -Force }
     $null = New-Item -ItemType Directory -Force $Run.Venv
 }
 
 # Empty .venv of all but uv. Windows PowerShell's own way stops at paths of 260 characters.
 function Clear-Venv {
-    Initialize-Folder
     foreach ($item in Get-ChildItem -LiteralPath $Run.Venv -Force | Where-Object Name -NE uv) {
         if ($PSVersionTable.PSVersion.Major -lt 6 -and $item.PSIsContainer) {
             $long = '\\?\' + ($item.FullName -replace '^\\\\', 'UNC\')
@@ -348,19 +325,12 @@ function Clear-Venv {
     }
 }
 
-# Whether .venv satisfies requirements.txt, found out without the network.
-function Test-Packages {
-    $words = $Run.Pip + '--dry-run' + '--offline' + $Run.Packages
-    return (Invoke-Quietly $Run.Uv $words).Output -match 'no changes'
-}
-
 # End the run if what uv said is that packages are not made for this platform.
 function Test-Wheels([string] $Output) {
     if ($Output -notmatch 'no wheels with a matching platform tag') { return }
     $platform = Get-FromPython (
         'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())')
-    $advice = 'The Python can be changed: set UV_PYTHON=cpython-3.13-' +
-    'windows-x86_64, then run again.'
+    $advice = 'That can be changed: set UV_PYTHON=cpython-3.13-windows-x86_64, then run again.'
     if ($platform -notmatch 'win32|arm64') { $advice = $Elsewhere }
     Err ("there is no PyTorch for this Python's platform, $($platform): it is for 64-bit Linux " +
         "with glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice")
@@ -404,7 +374,9 @@ function Select-TorchBuild {
 }
 
 function Install-Packages {
-    $there = Test-Packages
+    # found out without the network
+    $words = $Run.Pip + '--dry-run' + '--offline' + $Run.Packages
+    $there = (Invoke-Quietly $Run.Uv $words).Output -match 'no changes'
     if (-not $there -or $env:UV_TORCH_BACKEND) { Select-TorchBuild }
     if ($there -and -not $Run.Exchange) { return Say 'packages: all there' }
     Say 'packages: installing requirements.txt'
@@ -430,28 +402,22 @@ function Test-Environment {
 function Show-NextSteps {
     if ($env:LECTURE_NEXT_STEPS) { return } # install.sh shows them, in Git Bash
     Say 'Done. Next:'
-    $escape = [Management.Automation.Language.CodeGeneration]
-    $quoted = "'" + $escape::EscapeSingleQuotedStringContent($Run.Root) + "'"
+    $quoted = $Run.Root -replace "['\u2018-\u201b]", '$0$0'
     if ($Run.Root -eq $Run.StartedIn) { }
-    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    cd -LiteralPath $quoted" }
+    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    cd -LiteralPath '$quoted'" }
     else { Say "    pushd `"$($Run.Root)`"" }
     Say '    .venv\Scripts\python script\gd_1d_torch.py'
     Say '    .venv\Scripts\pytest'
-    if ($Run.Root -match ';') {
-        return Say 'The semicolon in this path keeps .venv from being activated.'
-    }
+    if ($Run.Root -match ';') { return Say 'The semicolon in this path forbids activating .venv.' }
     Say 'Where scripts may run, this spares you .venv\Scripts\ in this window:'
     Say '    .venv\Scripts\Activate.ps1'
 }
 
-# However the run ends: the session's variables are as before, and without a Python in it .venv is
-# not worth keeping if we began it.
+# However the run ends: the variables are as before, and .venv is gone if we began it in vain.
 function Clear-Unfinished {
     foreach ($name in @([Environment]::GetEnvironmentVariables().Keys) + @($Run.Before.Keys)) {
-        if (-not $Run.Before.Contains($name)) { Remove-Item -LiteralPath "Env:$name" }
-        elseif ([Environment]::GetEnvironmentVariable($name) -cne $Run.Before[$name]) {
-            Set-Item -LiteralPath "Env:$name" -Value $Run.Before[$name]
-        }
+        if ($Run.Before.Contains($name)) { Set-Item -LiteralPath "Env:$name" $Run.Before[$name] }
+        else { Remove-Item -LiteralPath "Env:$name" }
     }
     if (-not ($Run.HadVenv -or (Test-Place $Run.Settings))) {
         Remove-Item -LiteralPath $Run.Venv -Recurse -Force -ErrorAction SilentlyContinue
@@ -468,25 +434,17 @@ function Main([string[]] $Words) {
     }
     $Run.StartedIn = (Get-Location -PSProvider FileSystem).ProviderPath
     try {
-        Find-Root
-        Test-Platform
-        Enter-Lock
-        Exit-ActiveEnvironment
-        Copy-PipSettingsToUv
-        Test-Link
-        Get-Uv
-        Initialize-Venv
-        Install-Packages
-        Test-Environment
-        Show-NextSteps
+        foreach ($step in 'Find-Root', 'Test-Platform', 'Enter-Lock', 'Exit-ActiveEnvironment',
+            'Copy-PipSettingsToUv', 'Test-Link', 'Get-Uv', 'Initialize-Venv', 'Install-Packages',
+            'Test-Environment', 'Show-NextSteps') { & $step }
         return 0
     } catch {
-        Show-Error "error: $($_.Exception.Message)"
+        $name = if ($_.Exception -isnot [OperationCanceledException]) { "$step failed: " }
+        Show-Error "error: $name$($_.Exception.Message)"
         return 1
     } finally { Clear-Unfinished }
 }
 
-$status = Main $args
-if ($PSCommandPath) { exit $status }
-$global:LASTEXITCODE = $status
+$global:LASTEXITCODE = Main $args
+if ($PSCommandPath) { exit $LASTEXITCODE }
 } @args

@@ -18,7 +18,6 @@ pythons=">=3.11,<3.15"
 elsewhere="Use another computer, or run single scripts in a hosted notebook."
 
 say() { printf '%s\n' "$*"; }
-
 err() { say "error: $*" >&2 && exit 1; }
 
 # The repository is where this file lies, or where a link to it leads.
@@ -45,13 +44,11 @@ check_platform() {
         "Darwin x86_64")
             [ "$(sysctl -n hw.optional.arm64 2>/dev/null)" != 1 ] ||
                 err "this shell is translated by Rosetta. Run: arch -arm64 bash script/install.sh"
-            err "this is an Intel Mac, for which there is no PyTorch after 2.2. $elsewhere"
-            ;;
+            err "this is an Intel Mac, for which there is no PyTorch after 2.2. $elsewhere" ;;
         Darwin*)
             version=$(sw_vers -productVersion)
             [ "${version%%.*}" -ge 14 ] ||
-                err "this is macOS $version, and PyTorch 2.13 needs macOS 14. Update it. $elsewhere"
-            ;;
+                err "this is macOS $version. PyTorch 2.13 needs macOS 14: update it. $elsewhere" ;;
     esac
 }
 
@@ -91,8 +88,7 @@ refuse() {
         "it has ended, then run again. Where its host is gone, remove $lock first."
 }
 
-# The lock is a link, since a link is made with its content in one step. It lies beside .venv,
-# which may be emptied. Linux, macOS and a shared home know no other lock in common.
+# A link is made with its content in one step. It lies beside .venv, which may be emptied.
 take_lock() {
     local me stale
     me=$(process_name $$)
@@ -137,8 +133,7 @@ leave_active_environment() {
     [ -n "${UV_TORCH_BACKEND:-}" ] || unset UV_TORCH_BACKEND # set but empty is an error to uv
 }
 
-# A setting of pip: its variable, or what its files say. A later file counts more, [install] more
-# than [global].
+# pip's variable, or what its files say: a later file counts more, [install] more than [global].
 pip_setting() {
     local file files=(/dev/null) home=${HOME:-/nonexistent} mac="Library/Application Support"
     if [[ -n $2 || ${PIP_CONFIG_FILE:-} == /dev/null ]]; then say "$2" && return; fi
@@ -251,11 +246,9 @@ get_uv() {
     local pip_said=""
     if find_uv; then say "uv: found, $uv" && return; fi
     say "uv: not found, running Astral's installer"
-    if ! get_uv_from_astral; then
-        say "uv: Astral's installer cannot be had here, getting uv from the Python package index"
-        get_uv_from_index || true
-    fi
-    if is_usable_uv "$uv"; then say "uv: installed, $uv" && return; fi
+    if get_uv_from_astral; then say "uv: installed, $uv" && return; fi
+    say "uv: Astral's installer cannot be had here, getting uv from the Python package index"
+    if get_uv_from_index; then say "uv: installed, $uv" && return; fi
     [ -n "$pip_said" ] || err "there is no uv, and neither Astral's installer (with curl or wget)" \
         "nor pip could get it. Install uv (https://docs.astral.sh/uv) or Python 3.11 or later" \
         "with pip, then run again."
@@ -266,13 +259,11 @@ get_uv() {
 
 # uv, shut off from the settings of a project in a parent folder, but not from the user's own. Its
 # process counts as a run, too: it outlives a bash that was killed.
-run_uv() {
-    (
-        process=$(exec sh -c 'echo $PPID') # of this subshell, then of uv
-        ln -sfn "$(process_name "$process")" "$lock.uv"
-        exec "$uv" "$@" --project /
-    )
-}
+run_uv() (
+    process=$(exec sh -c 'echo $PPID') # of this subshell, then of uv
+    ln -sfn "$(process_name "$process")" "$lock.uv"
+    exec "$uv" "$@" --project /
+)
 
 # Print why .venv cannot be kept; print nothing if it can.
 venv_problem() {
@@ -288,11 +279,8 @@ venv_problem() {
     fi
 }
 
-is_supported() { [[ $1 == 3.1[1-4].* ]]; }
-
-# What .venv's Python prints.
 from_python() { "$venv/bin/python" -I -c "$1" 2>/dev/null; }
-
+is_supported() { [[ $1 == 3.1[1-4].* ]]; }
 python_version() { from_python 'import platform; print(platform.python_version())'; }
 
 # Leave a healthy .venv in place, marked as being worked on.
@@ -322,7 +310,7 @@ make_venv() {
                 "one, or check the network or proxy (HTTPS_PROXY), then run again."
         check_owners
         err "making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where its" \
-            "cache fails, clone elsewhere where the disk is full or has no links. Then run again."
+            "cache fails, clone elsewhere where a disk is full or has no links. Then run again."
     fi
     version=$(python_version) || true
     is_supported "$version" ||
@@ -335,14 +323,9 @@ make_venv() {
 # uv, installing into .venv and nowhere else.
 uv_pip_install() { run_uv pip install --python "$venv/bin/python" "$@"; }
 
-# Whether .venv satisfies requirements.txt, found out without the network.
-has_packages() {
-    [[ "$(uv_pip_install --dry-run --offline "${packages[@]}" 2>&1)" == *"no changes"* ]]
-}
-
 # End the run if $1, which uv said, is that packages are not made for this platform.
 check_wheels() {
-    local platform advice="The Python can be changed: set UV_PYTHON=cpython-3.13-"
+    local platform advice="That can be changed: set UV_PYTHON=cpython-3.13-"
     [[ $1 == *"no wheels with a matching platform tag"* ]] || return 0
     platform=$(from_python \
         "import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())")
@@ -362,7 +345,7 @@ choose_torch_build() {
     local build=${UV_TORCH_BACKEND:-auto} chosen=${UV_TORCH_BACKEND:+yes} old="" new output
     local ours='^[^+]*$|[+](cpu|cu[0-9]|rocm)'
     [ -z "$chosen" ] ||
-        old=$(from_python "from importlib.metadata import version; print(version('torch'))") || old=""
+        old=$(from_python "import importlib.metadata as m; print(m.version('torch'))") || old=""
     if [ "$build" != auto ]; then
         say "torch build: $build, from UV_TORCH_BACKEND"
         [[ -n $old && $old != *"+$build" ]] || return 0
@@ -391,8 +374,9 @@ choose_torch_build() {
 }
 
 install_packages() {
-    local missing="" exchange=""
-    has_packages || missing=yes
+    local missing="" exchange="" output
+    output=$(uv_pip_install --dry-run --offline "${packages[@]}" 2>&1) || true
+    [[ $output == *"no changes"* ]] || missing=yes
     [ -z "$missing${UV_TORCH_BACKEND:-}" ] || choose_torch_build
     if [ -z "$missing$exchange" ]; then say "packages: all there" && return; fi
     say "packages: installing requirements.txt"
@@ -428,29 +412,28 @@ next_steps() {
         say "    $bin/python script/gd_1d_torch.py"
         say "    $bin/pytest"
     fi
-    [[ $root != *:* ]] || say "The colon in this path keeps .venv from being activated."
+    [[ $root != *:* ]] || say "The colon in this path forbids activating .venv."
 }
 
-# However the run ends. Where uv has outlived this, all is left to it. Without a Python in it,
-# .venv is not worth keeping if we began it.
+# However the run ends: .venv is gone if we began it in vain, unless uv is still at it.
 clean_up() {
     if is_held "$lock.uv"; then return; fi
-    if [ "$had_venv" = no ] && [ ! -f "$venv/pyvenv.cfg" ]; then rm -rf "$venv"; fi
+    if [ -z "$had_venv" ] && [ ! -f "$venv/pyvenv.cfg" ]; then rm -rf "$venv"; fi
     rm -f "$lock" "$lock.uv"
 }
 
 main() {
-    local usage="usage: bash script/install.sh (it takes no options, and sets up .venv)"
-    if [[ $* == --help || $* == -h ]]; then say "$usage" && exit; fi
-    [ $# -eq 0 ] || { say "$usage" >&2 && exit 2; }
+    if [ $# -gt 0 ]; then
+        say "usage: bash script/install.sh (it takes no options, and sets up .venv)"
+        if [[ $* == --help || $* == -h ]]; then exit; else exit 2; fi
+    fi
     unset CDPATH
     started_in=$(pwd -P)
     find_root
     check_platform
     check_writable "$root" "$venv" "$venv"/*
     take_lock
-    had_venv=no
-    if [ -e "$venv" ] || [ -L "$venv" ]; then had_venv=yes; fi
+    had_venv=$(ls -d "$venv" 2>/dev/null) || true
     trap clean_up EXIT
 
     leave_active_environment

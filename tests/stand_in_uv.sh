@@ -7,7 +7,7 @@ case "${0##*/}" in
     python*)
         eval "${ON_PYTHON:-:}"
         case "$*" in
-            *version*torch*) cat "${0%/*/*}/packages" ;;
+            *metadata*) cat "${0%/*/*}/packages" ;;
             *python_version*) echo "${STAND_IN_PYTHON:-3.12.4}" ;;
             *get_platform*) echo "${STAND_IN_PLATFORM:-}" ;;
             *) echo "check: PYTHONPATH=${PYTHONPATH:-}" ;;
