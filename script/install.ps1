@@ -295,7 +295,7 @@ function Initialize-Venv {
                 'one, or check the network or proxy (HTTPS_PROXY), then run again.')
         }
         Err ("making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where " +
-            'its cache fails, clone elsewhere where a disk is full or has no links. Then run again.')
+            'its cache fails, clone elsewhere where a disk is full or lacks links. Then run again.')
     }
     $version = Get-Version
     if (-not (Test-Supported $version)) {

@@ -310,7 +310,7 @@ make_venv() {
                 "one, or check the network or proxy (HTTPS_PROXY), then run again."
         check_owners
         err "making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where its" \
-            "cache fails, clone elsewhere where a disk is full or has no links. Then run again."
+            "cache fails, clone elsewhere where a disk is full or lacks links. Then run again."
     fi
     version=$(python_version) || true
     is_supported "$version" ||

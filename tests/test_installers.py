@@ -969,7 +969,7 @@ ONLY_IN_ONE = {
     "not run from script|not Windows|32-bit|Mac|macOS|Rosetta|PowerShell": "other systems and shells",
     "sudo|chmod|Make it yours|knows none|at work here": "other rights, links and locks",
     "(with curl or wget) nor|installer nor pip": "which programs fetch Astral's installer",
-    "colon|semicolon|ctivate|pushd|-LiteralPath|gd_1d_torch.py|pytest|usage": "other shells",
+    "colon|semicolon|ctivate|Where scripts may|pushd|-LiteralPath|gd_1d_torch.py|pytest|usage": "other shells",
 }
 
 
