@@ -38,7 +38,6 @@ find_root() {
 }
 
 check_platform() {
-    local version
     case "$(uname -s) $(uname -m)" in
         MINGW* | MSYS* | CYGWIN*) hand_over_to_powershell ;;
         "Darwin x86_64")
@@ -110,8 +109,8 @@ check_writable() {
     for place in "$@"; do
         if ! [ -e "$place" ] || [ -w "$place" ]; then continue; fi
         owner=$(ls -ld "$place" | tr -s ' ' | cut -d ' ' -f 3)
-        [ "$owner" != "$(id -un)" ] || err "$place cannot be written. Run: chmod -R u+w" \
-            "$(printf %q "$place"), or clone the repository elsewhere, then run again."
+        [ "$owner" != "$(id -un)" ] ||
+            err "$place cannot be written. Change that, or clone elsewhere, then run again."
         err "$place belongs to $owner and cannot be written." \
             "Run: sudo chown -R $(id -un) $(printf %q "$place"), then run again."
     done
@@ -120,7 +119,7 @@ check_writable() {
 # The same for all that uv may write: too much to look at where nothing has failed.
 check_owners() {
     local foreign
-    foreign=$(find "$venv/" "$("$uv" cache dir)" ! -user "$(id -u)" 2>/dev/null | head -n 1) || true
+    foreign=$(find "$venv/" "$cache" ! -user "$(id -u)" 2>/dev/null | head -n 1) || true
     check_writable "${foreign:-$root}"
 }
 
@@ -296,8 +295,8 @@ make_venv() {
         # one that holds nothing, or the uv just fetched, is new
         [[ "$(ls -A "$venv" | tr -d '\n')" =~ $new ]] ||
             say "environment: .venv is rebuilt, since $problem"
-        [ -d "$venv" ] || rm -f "$venv"
-        [ ! -d "$venv" ] || find "$venv/" -mindepth 1 -maxdepth 1 ! -name uv -exec rm -rf {} + ||
+        [ -d "$venv" ] || { rm -f "$venv" && mkdir "$venv"; }
+        find "$venv/" -mindepth 1 -maxdepth 1 ! -name uv -exec rm -rf {} + ||
             err "removing the old .venv failed: close the programs that use it, then run again."
     fi
     mkdir -p "$venv/"
@@ -440,7 +439,8 @@ main() {
     hand_pip_settings_to_uv
     check_link
     get_uv
-    check_writable "$("$uv" cache dir)"{,/*}
+    cache=$("$uv" cache dir --project / 2>/dev/null) || cache=$venv
+    check_writable "$cache" "$cache"/*
     make_venv
     install_packages
     check_environment

@@ -17,7 +17,7 @@ case "${0##*/}" in
 esac
 case "$*" in
     *--help*) echo "--torch-backend <TORCH_BACKEND>" && exit ;;
-    "cache dir"*) echo "$HOME/cache" && exit ;;
+    "cache dir --project /") echo "$HOME/cache" && exit ;;
 esac
 (IFS="|" && echo "CALL=$*" && echo "PWD=$PWD" && env | grep -E '^(UV|PIP|VIRTUAL|PYTHON|CONDA)_?') \
     >>"$STAND_IN_LOG"

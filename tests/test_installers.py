@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
@@ -71,11 +72,14 @@ class PowerShell:
 
     def run(self, line: str) -> tuple[int, str, str]:
         before = self.stderr.stat().st_size
+        watchdog = threading.Timer(60, self.process.kill)
+        watchdog.start()
         print(line + "; [Console]::Out.WriteLine(\"=== $LASTEXITCODE\")", file=self.process.stdin)
         self.process.stdin.flush()
         stdout = ""
         for text in self.process.stdout:
             if text.startswith("=== "):
+                watchdog.cancel()
                 stderr = self.stderr.read_bytes()[before:].decode()
                 return int(text.split()[1]), stdout, stderr
             stdout += text
