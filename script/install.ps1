@@ -87,7 +87,7 @@ function Enter-Lock {
         (& $open "$($Run.LockFile).uv" None).Dispose() # uv of a run that was killed may hold it
         $Run.Locks += & $open "$($Run.LockFile).uv" Inheritable
     } catch [UnauthorizedAccessException] {
-        Err "$($Run.Root) cannot be written. Make it yours, or clone elsewhere, then run again."
+        Err "$($Run.Root) cannot be written. Change that, or clone elsewhere, then run again."
     } catch [IO.IOException] {
         Err ("another run is at work here: $($_.Exception.GetBaseException().Message) " +
             'Wait until it has ended, then run again.')

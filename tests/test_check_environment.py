@@ -44,11 +44,19 @@ def check(folder: Path, *words: str, broken: str = "", torch: dict | None = None
     (packages / "torch.py").write_text(broken or settings + TORCH)
     copy = folder / "un dépôt" / "script" / SCRIPT.name
     copy.parent.mkdir(parents=True, exist_ok=True)
-    start = f"import sys, runpy; sys.path.insert(0, {str(packages)!r}); sys.argv[0] = {str(copy)!r}; "
+    start = (
+        f"import sys, runpy; sys.path.insert(0, {str(packages)!r}); sys.argv[0] = {str(copy)!r}; "
+    )
     copy.write_text(SCRIPT.read_text())
     base = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     run = subprocess.run(
-        [sys.executable, "-S", "-c", start + "runpy.run_path(sys.argv[0], run_name='__main__')", *words],
+        [
+            sys.executable,
+            "-S",
+            "-c",
+            start + "runpy.run_path(sys.argv[0], run_name='__main__')",
+            *words,
+        ],
         env={**base, "PYTHONIOENCODING": "ascii:strict", **environ},
         capture_output=True,
         encoding="utf-8",

@@ -74,7 +74,7 @@ class PowerShell:
         before = self.stderr.stat().st_size
         watchdog = threading.Timer(60, self.process.kill)
         watchdog.start()
-        print(line + "; [Console]::Out.WriteLine(\"=== $LASTEXITCODE\")", file=self.process.stdin)
+        print(line + '; [Console]::Out.WriteLine("=== $LASTEXITCODE")', file=self.process.stdin)
         self.process.stdin.flush()
         stdout = ""
         for text in self.process.stdout:
@@ -119,7 +119,9 @@ class Machine:
         for tool in TOOLS:
             if shutil.which(tool):
                 (self.bin / tool).symlink_to(shutil.which(tool))
-        self.program("uname", 'case "$1" in -s) echo Linux ;; -m) echo x86_64 ;; -n) echo lab ;; esac')
+        self.program(
+            "uname", 'case "$1" in -s) echo Linux ;; -m) echo x86_64 ;; -n) echo lab ;; esac'
+        )
         self.environ = {
             "PATH": str(self.bin),
             "HOME": str(self.home),
@@ -406,7 +408,9 @@ def test_pips_files_count_as_its_variables_do(ready):
         "find-links =\n    /wheels\n    https://more:80/\n[install]\nextra-index-url: https://extra\n"
     )
     named = ready.home / "named"
-    named.write_text("[global]\nindex-url=https://named\r\nextra-index-url = https://less\n[list]\n")
+    named.write_text(
+        "[global]\nindex-url=https://named\r\nextra-index-url = https://less\n[list]\n"
+    )
     environ = {"APPDATA": str(ready.home), "PIP_CONFIG_FILE": str(named)}
     ready.install(**environ, XDG_CONFIG_DIRS="/nonexistent")
     call = ready.install_call()
@@ -422,7 +426,9 @@ def test_a_parents_pytest_settings_do_not_reach_in(tmp_path):
     shutil.copy(ROOT / ".pytest.ini", repository)
     (repository / "tests" / "test_it.py").write_text("def test_it(): pass\n")
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], cwd=repository, capture_output=True
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=repository,
+        capture_output=True,
     )
     assert run.returncode == 0, run.stderr
 
@@ -543,10 +549,18 @@ OWN_MESSAGE = "uv's own message above is the cause. "
 @pytest.mark.parametrize(
     ("step", "code", "sentence"),
     [
-        ("VENV", FAIL.format("No interpreter found for Python"), "no Python >=3.11,<3.15 was found"),
+        (
+            "VENV",
+            FAIL.format("No interpreter found for Python"),
+            "no Python >=3.11,<3.15 was found",
+        ),
         ("VENV", FAIL.format("Failed to initialize cache"), OWN_MESSAGE + "Set UV_CACHE_DIR where"),
         ("VENV", FAIL.format("No space left on device"), "clone elsewhere where a disk is full"),
-        ("VENV", "export STAND_IN_PYTHON=3.10.9", "this is Python 3.10.9. Set UV_PYTHON to 3.11, 3"),
+        (
+            "VENV",
+            "export STAND_IN_PYTHON=3.10.9",
+            "this is Python 3.10.9. Set UV_PYTHON to 3.11, 3",
+        ),
         ("DRY_RUN", FAIL.format("dns error"), "choosing the torch build failed. Check the network"),
         ("DRY_RUN", NO_WHEEL, "there is no PyTorch for this Python's platform, linux-x86_64 musl"),
         ("INSTALL", FAIL.format("No space left"), "installing the packages failed: " + OWN_MESSAGE),
@@ -787,8 +801,10 @@ def test_run_in_another_way_it_says_how_and_makes_nothing(ready, command):
     process = ready.start([shutil.which(words[0]), *words[1:]])
     stdout, stderr = process.communicate(timeout=60)
     said, *more = stderr.splitlines()
-    assert said.startswith("error: ") and said.endswith("run: bash script/install.sh".casefold()) or (
-        said.endswith("Run: bash script/install.sh")
+    assert (
+        said.startswith("error: ")
+        and said.endswith("run: bash script/install.sh".casefold())
+        or (said.endswith("Run: bash script/install.sh"))
     )
     assert more == (["still open"] if "still" in command else [])
     assert stdout == ""
@@ -801,7 +817,11 @@ def test_run_in_another_way_it_says_how_and_makes_nothing(ready, command):
     [
         ("Darwin x86_64", "", "this is an Intel Mac, for which there is no PyTorch after 2.2."),
         ("Darwin x86_64", "sysctl 1", "Run: arch -arm64 bash script/install.sh"),
-        ("Darwin arm64", "sw_vers 13.7.1", "this is macOS 13.7.1. PyTorch 2.13 needs macOS 14: update it."),
+        (
+            "Darwin arm64",
+            "sw_vers 13.7.1",
+            "this is macOS 13.7.1. PyTorch 2.13 needs macOS 14: update it.",
+        ),
         ("Darwin arm64", "sw_vers 14.0", None),
         ("Darwin arm64", "sw_vers 26.1", None),
         ("MINGW64_NT-10.0 x86_64", "", "there is no powershell.exe on PATH."),
@@ -907,7 +927,7 @@ def test_astrals_installer_is_fetched_through_the_proxy(machine, proxy):
     reply = f"'$null = ' + {quoted(fetched.replace(';', '; $null ='))}"
     code = (
         f"function Invoke-RestMethod($Uri, $Proxy, $TimeoutSec, [switch] $UseBasicParsing) "
-        f"{{ Write-Host \"proxy=$Proxy\"; {reply} }}; & {quoted(machine.script)}"
+        f'{{ Write-Host "proxy=$Proxy"; {reply} }}; & {quoted(machine.script)}'
     )
     status, stdout, stderr = machine.install(code=code, HTTPS_PROXY=proxy)
     assert status == 0, stderr
@@ -971,7 +991,7 @@ def test_another_system_is_refused(ready):
 # what only one of the two says, and why
 ONLY_IN_ONE = {
     "not run from script|not Windows|32-bit|Mac|macOS|Rosetta|PowerShell": "other systems and shells",
-    "sudo|chmod|Make it yours|knows none|at work here": "other rights, links and locks",
+    "sudo|chmod|knows none|at work here": "other rights, links and locks",
     "(with curl or wget) nor|installer nor pip": "which programs fetch Astral's installer",
     "colon|semicolon|ctivate|Where scripts may|pushd|-LiteralPath|gd_1d_torch.py|pytest|usage": "other shells",
 }
@@ -984,7 +1004,8 @@ def sentences(name: str) -> list[str]:
     calls = rf"\b(?:say|err|Say|Err|return) \(?({string}(?:(?: \\| \+)\n\s*{string})*)"
     glue = " " if name == "install.sh" else ""
     said = [
-        glue.join(part[1:-1] for part in re.findall(string, call)) for call in re.findall(calls, text)
+        glue.join(part[1:-1] for part in re.findall(string, call))
+        for call in re.findall(calls, text)
     ]
     variable = r"\$\((?:[^()]|\([^()]*\))*\)|\$\{[^}]*\}|\$\w+|\$\*"
     return [line for line in (re.sub(variable, "$", line) for line in said) if len(line) > 14]
