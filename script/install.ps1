@@ -206,11 +206,11 @@ function Get-UvFromIndex {
         $recent = Invoke-Quietly $python @('-c', 'import sys; sys.exit(sys.version_info < (3, 8))')
         if ($recent.Status -ne 0) { continue }
         $pip = $python
-        if ((Invoke-Quietly $python @('-m', 'pip', '--version')).Status -ne 0) {
+        if ((Invoke-Quietly $python @('-c', 'import pip')).Status -ne 0) {
             $null = Invoke-Quietly $python @('-m', 'venv', $ownPip)
             $pip = Join-Path $ownPip 'Scripts\python.exe'
         }
-        if ((Invoke-Quietly $pip @('-m', 'pip', '--version')).Status -eq 0) {
+        if ((Invoke-Quietly $pip @('-c', 'import pip')).Status -eq 0) {
             $Run.PipSaid = (Invoke-Quietly $pip @('-B', '-m', 'pip', 'install', '--quiet',
                     '--disable-pip-version-check', '--retries', '2', '--upgrade', '--only-binary',
                     ':all:', '--target', (Join-Path $Run.Venv 'uv'), 'uv')).Output

@@ -226,7 +226,7 @@ get_uv_from_index() {
     for python in python3 python python3.14 python3.13 python3.12 python3.11; do
         "$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null || continue
         pip=$python
-        if ! "$python" -m pip --version >/dev/null 2>&1; then
+        if ! "$python" -c 'import pip' 2>/dev/null; then
             pip=$venv/pip/bin/python
             "$python" -m venv "$venv/pip" >/dev/null 2>&1 || pip=: # this one has no way to get pip
         fi

@@ -39,7 +39,7 @@ STAND_IN = (ROOT / "tests" / "stand_in_uv.sh").read_text()
 FAIL = "echo 'error: {}' >&2; exit 1"
 # What pip's -m does is the first line's: install uv into the target, without its own settings.
 PIP = """case "$*" in
-    "-m pip --version" | *version_info*) exit 0 ;;
+    *"import pip" | *version_info*) exit 0 ;;
     *" install "*) [ "$PIP_USER$PIP_REQUIRE_VIRTUALENV$PIP_PREFIX" = 00 ] || exit 1
         while [ "$1" != --target ]; do shift; done
         mkdir -p "$2/bin" && cp {uv} "$2/bin/{name}" && cp {uv} "$2/bin/uvx" ;;
@@ -318,7 +318,7 @@ def test_python_without_pip_makes_a_pip_for_itself(machine):
     machine.program(
         "python3",
         f"""case "$*" in
-            "-m pip "*) exit 1 ;;
+            *"import pip") exit 1 ;;
             "-m venv "*) mkdir -p "$(dirname "{place}")" && cp {shlex.quote(str(pip))} "{place}" ;;
         esac""",
     )
