@@ -1,26 +1,25 @@
 # Set up .venv in the repository root, from any directory and whatever environment is active:
 #
 #     powershell -ExecutionPolicy Bypass -File .\script\install.ps1
+#     Get-Content -Raw script\install.ps1 | Invoke-Expression   (where a policy forbids files)
 #
 # install.sh is the same program for macOS and Linux: the same steps, in the same order, with the
 # same messages. Running it again is quick and repairs what an interrupted run left behind.
 
+& { # a scope of its own, around all that follows: nothing of it stays in the session
 Set-StrictMode -Version 3.0
 $ErrorActionPreference = 'Stop'
-
 # A range that uv understands. The packages in requirements.txt exist for these.
-$script:Pythons = '>=3.10,<3.14'
-# Its content is "installing" until all is checked, then the place for which .venv was made.
-$script:Marker = '.venv\.lecture-install'
-$script:Root = Split-Path -Parent $PSScriptRoot
-$script:VenvPython = Join-Path $script:Root '.venv\Scripts\python.exe'
+$Pythons = '>=3.11,<3.15'
+$Elsewhere = 'Use another computer, or run single scripts in a hosted notebook.'
+# What the steps find out. They see it all, and change it here.
+$Run = @{ Root = ''; Uv = ''; PipSaid = ''; Locks = @(); HadVenv = $true; Exchange = $false }
+$Run.Before = [Environment]::GetEnvironmentVariables()
 
 function Say([string] $Message) { Write-Host $Message }
-
-function Err([string] $Message) {
-    [Console]::Error.WriteLine("error: $Message")
-    exit 1
-}
+function Show-Error([string] $Message) { $Host.UI.WriteErrorLine($Message) } # in ISE, too
+# Caught in Main, which alone ends the run: exit would close the window of an Invoke-Expression.
+function Err([string] $Message) { throw (New-Object OperationCanceledException $Message) }
 
 # Run a program without showing what it prints. Returns its exit status and its output.
 function Invoke-Quietly([string] $Program, [string[]] $Arguments) {
@@ -28,9 +27,7 @@ function Invoke-Quietly([string] $Program, [string[]] $Arguments) {
     try {
         $lines = & $Program @Arguments 2>&1 | ForEach-Object { "$_" }
         return @{ Status = $LASTEXITCODE; Output = $lines -join "`n" }
-    } catch {
-        return @{ Status = 1; Output = "$_" }
-    }
+    } catch { return @{ Status = 1; Output = "$_" } }
 }
 
 # Run a program that speaks for itself. Returns its exit status.
@@ -40,8 +37,37 @@ function Invoke-Shown([string] $Program, [string[]] $Arguments) {
     return $LASTEXITCODE
 }
 
-function Test-Variable([string] $Name) {
-    return -not [string]::IsNullOrEmpty([Environment]::GetEnvironmentVariable($Name))
+function Test-Place([string] $Path) { return $Path -and (Test-Path -LiteralPath $Path) }
+# Join-Path fails where the first part is empty, or on a drive that is not there.
+function Join-Parts([string] $Folder, [string] $Rest) { try { Join-Path $Folder $Rest } catch {} }
+
+# The repository is where this file lies, or where a link to it leads, or the current folder.
+function Find-Root {
+    $Run.Root = $Run.StartedIn
+    if ($PSCommandPath) {
+        $file = Get-Item -LiteralPath $PSCommandPath -Force
+        while ($file.LinkType -eq 'SymbolicLink') {
+            $target = [IO.Path]::Combine($file.DirectoryName, @($file.Target)[0])
+            $file = Get-Item -LiteralPath ([IO.Path]::GetFullPath($target)) -Force
+        }
+        $Run.Root = Split-Path $file.DirectoryName
+    }
+    foreach ($name in 'requirements.txt', 'script\install.ps1') {
+        if (Test-Place (Join-Parts $Run.Root $name)) { continue }
+        Err ('this is not run from script\ of the repository. There, run: ' +
+            'powershell -ExecutionPolicy Bypass -File .\script\install.ps1')
+    }
+    $Run.Venv = Join-Path $Run.Root '.venv'
+    $Run.LockFile = Join-Path $Run.Root '.venv.lock'
+    # Its content is "installing" until all is checked, then the place for which .venv was made.
+    $Run.Marker = Join-Path $Run.Venv '.lecture-install'
+    $Run.Settings = Join-Path $Run.Venv 'pyvenv.cfg'
+    $Run.Python = Join-Path $Run.Venv 'Scripts\python.exe'
+    # uv, shut off from the settings of a project in a parent folder, but not from the user's own;
+    # installing into .venv and nowhere else
+    $Run.Project = '--project', [IO.Path]::GetPathRoot($Run.Root)
+    $Run.Pip = @('pip', 'install', '--python', $Run.Python) + $Run.Project
+    $Run.Packages = @('--requirement', (Join-Path $Run.Root 'requirements.txt'))
 }
 
 function Test-Platform {
@@ -49,327 +75,376 @@ function Test-Platform {
         Err 'this is not Windows. Run: bash script/install.sh'
     }
     if (-not [Environment]::Is64BitOperatingSystem) {
-        Err 'this is 32-bit Windows, for which there is no PyTorch. Use another computer.'
+        Err "this is 32-bit Windows, for which there is no PyTorch. $Elsewhere"
     }
 }
 
-# An active environment must receive nothing, so neither uv nor pip gets to see it.
+# One file is open for this run alone, the other for uv, too, which may outlive it.
+function Enter-Lock {
+    $open = { param($Path, $Share) [IO.File]::Open($Path, 'OpenOrCreate', 'ReadWrite', $Share) }
+    try {
+        $Run.Locks += & $open $Run.LockFile None
+        (& $open "$($Run.LockFile).uv" None).Dispose() # uv of a run that was killed may hold it
+        $Run.Locks += & $open "$($Run.LockFile).uv" Inheritable
+    } catch [UnauthorizedAccessException] {
+        Err "$($Run.Root) cannot be written. Change that, or clone elsewhere, then run again."
+    } catch [IO.IOException] {
+        Err ("another run is at work here: $($_.Exception.GetBaseException().Message) " +
+            'Wait until it has ended, then run again.')
+    }
+    $Run.HadVenv = $null -ne (Get-Item -LiteralPath $Run.Venv -Force -ErrorAction SilentlyContinue)
+}
+
+# An active environment must receive nothing, so neither uv nor pip gets to see it. Nor do they
+# see another project that is named; a parent folder's is shut off by $Run.Project.
 function Exit-ActiveEnvironment {
-    foreach ($name in 'VIRTUAL_ENV', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV',
-        'UV_SYSTEM_PYTHON', 'PYTHONHOME', 'PYTHONPATH') {
+    foreach ($name in 'VIRTUAL_ENV', 'CONDA_PREFIX', 'CONDA_DEFAULT_ENV', 'UV_SYSTEM_PYTHON',
+        'PYTHONHOME', 'PYTHONPATH', 'UV_PROJECT', 'UV_WORKING_DIR', 'UV_WORKING_DIRECTORY') {
         Remove-Item -LiteralPath "Env:$name" -ErrorAction SilentlyContinue
     }
+    if (-not $env:UV_TORCH_BACKEND) { $env:UV_TORCH_BACKEND = $null } # an error to uv
+}
+
+# pip's variable, or what its files say: a later file counts more, [install] more than [global].
+function Get-PipSetting([string] $Wanted, [string] $Variable) {
+    $said = @{ global = $Variable }
+    if ($Variable -or $env:PIP_CONFIG_FILE -in 'nul', '/dev/null') { return $Variable }
+    $files = $env:ProgramData, $HOME, $env:APPDATA | ForEach-Object { Join-Parts $_ 'pip\pip.ini' }
+    foreach ($file in @($files) + $env:PIP_CONFIG_FILE | Where-Object { Test-Place $_ }) {
+        $section = $name = ''
+        foreach ($line in Get-Content -LiteralPath $file -Encoding UTF8) {
+            if ($line -match '^\s*([#;]|$)') { continue }
+            if ($line -match '^\[(.*?)\]') { $section, $name, $line = $Matches[1], '', '' }
+            if ($line -match '^(\S[^=:]*)[=:](.*)') {
+                $name, $line = ($Matches[1].Trim().ToLower() -replace '_', '-'), $Matches[2]
+                if ($name -eq $Wanted) { $said[$section] = '' }
+            }
+            if ($name -eq $Wanted) { $said[$section] = "$($said[$section]) $line".Trim() }
+        }
+    }
+    if ($said.ContainsKey('install')) { return $said['install'] }
+    return $said['global']
 }
 
 # pip's settings name a wheel folder or a mirror for a reason: uv gets them where it has none.
 function Copy-PipSettingsToUv {
-    if ((Test-Variable PIP_FIND_LINKS) -and -not (Test-Variable UV_FIND_LINKS)) {
-        # pip separates the places by spaces, uv by commas
-        $env:UV_FIND_LINKS = $env:PIP_FIND_LINKS.Trim() -replace '\s+', ','
-    }
-    if ((Test-Variable PIP_INDEX_URL) -and
-        -not ((Test-Variable UV_DEFAULT_INDEX) -or (Test-Variable UV_INDEX_URL))) {
-        $env:UV_DEFAULT_INDEX = $env:PIP_INDEX_URL
-    }
-    if ((Test-Variable PIP_EXTRA_INDEX_URL) -and
-        -not ((Test-Variable UV_INDEX) -or (Test-Variable UV_EXTRA_INDEX_URL))) {
-        $env:UV_INDEX = $env:PIP_EXTRA_INDEX_URL
+    $links = Get-PipSetting find-links $env:PIP_FIND_LINKS
+    $index = Get-PipSetting index-url $env:PIP_INDEX_URL
+    $more = Get-PipSetting extra-index-url $env:PIP_EXTRA_INDEX_URL
+    # pip separates the places by spaces, uv by commas
+    $links = $links.Trim() -replace '\s+', ','
+    if ($links -and -not $env:UV_FIND_LINKS) { $env:UV_FIND_LINKS = $links }
+    $own = $env:UV_DEFAULT_INDEX -or $env:UV_INDEX_URL
+    if ($index -and -not $own) { $env:UV_DEFAULT_INDEX = $index }
+    if ($more -and -not ($env:UV_INDEX -or $env:UV_EXTRA_INDEX_URL)) {
+        $env:UV_INDEX = $more
         # as pip does: the best version from any index, not the first index that has the name
-        if (-not (Test-Variable UV_INDEX_STRATEGY)) {
-            $env:UV_INDEX_STRATEGY = 'unsafe-best-match'
-        }
+        if (-not $env:UV_INDEX_STRATEGY) { $env:UV_INDEX_STRATEGY = 'unsafe-best-match' }
     }
+}
+
+# A link to another disk is kept, and .venv made where it leads, unless others have something there.
+function Test-Link {
+    $item = Get-Item -LiteralPath $Run.Venv -Force -ErrorAction SilentlyContinue
+    if (-not $item -or -not $item.LinkType) { return }
+    $target = [IO.Path]::Combine($Run.Root, @($item.Target)[0])
+    if (-not (Test-Place $target)) {
+        try { $null = New-Item -ItemType Directory -Force $target } catch {
+            Err ".venv is a link to $target, which cannot be made: mount its disk, then run again."
+        }
+    } elseif ((Test-Place $Run.Marker) -or -not (Get-VenvProblem)) { return }
+    elseif (Get-ChildItem -LiteralPath $target -Force) { # a file, too
+        Err ".venv is a link to $target, and what lies there is not ours: remove one or the other."
+    }
+    Set-Marker installing
 }
 
 # Whether a file starts, and is recent enough to choose a torch build.
 function Test-UsableUv([string] $Path) {
-    if (-not (Test-Path -LiteralPath $Path -PathType Leaf)) { return $false }
-    return (Invoke-Quietly $Path @('pip', 'install', '--help')).Output -match '--torch-backend'
+    $help = 'pip', 'install', '--help'
+    return (Test-Place $Path) -and (Invoke-Quietly $Path $help).Output -match '--torch-backend'
 }
 
 # Set Uv to a usable uv: on PATH, where Astral's installer puts it, or where an earlier run of
 # this script kept it. One in .venv\Scripts does not count: rebuilding .venv would remove it.
 function Find-Uv {
     $candidates = @(Get-Command uv.exe -CommandType Application -All -ErrorAction SilentlyContinue |
-            ForEach-Object { $_.Source })
-    if (Test-Variable UV_INSTALL_DIR) { $candidates += Join-Path $env:UV_INSTALL_DIR 'uv.exe' }
-    if (Test-Variable XDG_BIN_HOME) { $candidates += Join-Path $env:XDG_BIN_HOME 'uv.exe' }
-    if (Test-Variable XDG_DATA_HOME) { $candidates += Join-Path $env:XDG_DATA_HOME '..\bin\uv.exe' }
-    $candidates += Join-Path $HOME '.local\bin\uv.exe'
-    $candidates += Join-Path $script:Root '.venv\uv\bin\uv.exe'
-    $candidates += Join-Path $script:Root '.venv\uv\Scripts\uv.exe'
-    $inVenv = Join-Path $script:Root '.venv\Scripts\'
-    foreach ($candidate in $candidates) {
-        if ($candidate.StartsWith($inVenv, [StringComparison]::OrdinalIgnoreCase)) { continue }
-        if (Test-UsableUv $candidate) {
-            $script:Uv = $candidate
-            return $true
-        }
-    }
-    return $false
+            ForEach-Object { $_.Source }) + @(
+        (Join-Parts $env:UV_INSTALL_DIR 'uv.exe'), (Join-Parts $env:XDG_BIN_HOME 'uv.exe'),
+        (Join-Parts $env:XDG_DATA_HOME '..\bin\uv.exe'), (Join-Parts $HOME '.local\bin\uv.exe'),
+        (Join-Path $Run.Venv 'uv\bin\uv.exe'), (Join-Path $Run.Venv 'uv\Scripts\uv.exe'))
+    $inVenv = Join-Path $Run.Venv 'Scripts\'
+    $Run.Uv = $candidates | Where-Object { -not "$_".StartsWith($inVenv, 'OrdinalIgnoreCase') } |
+        Where-Object { Test-UsableUv $_ } | Select-Object -First 1
+    return [bool] $Run.Uv
 }
 
 # Fetch Astral's installer whole, then run it, in a process of its own: it may call exit.
 function Get-UvFromAstral {
-    $url = 'https://astral.sh/uv/install.ps1'
     $file = Join-Path ([IO.Path]::GetTempPath()) "uv-installer-$PID.ps1"
+    $proxy = @{} # Windows PowerShell does not look at the variable
+    if ($env:HTTPS_PROXY) { $proxy.Proxy = $env:HTTPS_PROXY -replace '^(?!.*://)', 'http://' }
     try {
         [Net.ServicePointManager]::SecurityProtocol =
         [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
-        $installer = Invoke-RestMethod -UseBasicParsing -TimeoutSec 30 $url
-        Set-Content -LiteralPath $file -Value $installer -Encoding UTF8
-    } catch {
-        return $false
-    }
-    try {
-        $powershell = (Get-Process -Id $PID).Path
-        $null = Invoke-Shown $powershell @(
-            '-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
-    } finally {
-        Remove-Item -LiteralPath $file -Force
-    }
+        Invoke-RestMethod -UseBasicParsing -TimeoutSec 30 @proxy https://astral.sh/uv/install.ps1 |
+            Set-Content -LiteralPath $file -Encoding UTF8
+    } catch { return $false }
+    $powershell = Get-ChildItem (Join-Path $PSHOME '*') -Include powershell.exe, pwsh.exe, pwsh
+    $null = Invoke-Shown $powershell @('-NoProfile', '-ExecutionPolicy', 'Bypass', '-File', $file)
+    Remove-Item -LiteralPath $file -Force
     return Find-Uv
 }
 
-# Put uv into .venv\uv with any Python that is there, leaving that Python as it is.
+# Put uv into .venv\uv with any Python that is there, leaving that Python as it is. Sets PipSaid.
 function Get-UvFromIndex {
-    if (Test-Path -LiteralPath .venv -PathType Leaf) { Remove-Item -LiteralPath .venv -Force }
-    $null = New-Item -ItemType Directory -Force .venv
+    Initialize-Folder
+    $ownPip = Join-Path $Run.Venv 'pip'
     # pip's own settings may forbid a target or an install outside an environment
-    $env:PIP_USER = '0'
-    $env:PIP_REQUIRE_VIRTUALENV = '0'
-    $env:PIP_PREFIX = $null
+    $env:PIP_USER, $env:PIP_REQUIRE_VIRTUALENV, $env:PIP_PREFIX = '0', '0', $null
     foreach ($python in 'python', 'python3', 'py') {
-        if (-not (Get-Command $python -CommandType Application -ErrorAction SilentlyContinue)) {
-            continue
-        }
         $recent = Invoke-Quietly $python @('-c', 'import sys; sys.exit(sys.version_info < (3, 8))')
         if ($recent.Status -ne 0) { continue }
         $pip = $python
-        if ((Invoke-Quietly $python @('-m', 'pip', '--version')).Status -ne 0) {
-            $null = Invoke-Quietly $python @('-m', 'venv', '.venv\pip')
-            $pip = '.venv\pip\Scripts\python.exe'
+        if ((Invoke-Quietly $python @('-c', 'import pip')).Status -ne 0) {
+            $null = Invoke-Quietly $python @('-m', 'venv', $ownPip)
+            $pip = Join-Path $ownPip 'Scripts\python.exe'
         }
-        $null = Invoke-Quietly $pip @('-B', '-m', 'pip', 'install', '--quiet',
-            '--disable-pip-version-check', '--retries', '2', '--upgrade',
-            '--only-binary', ':all:', '--target', '.venv\uv', 'uv')
-        if (Test-Path -LiteralPath .venv\pip) {
-            Remove-Item -LiteralPath .venv\pip -Recurse -Force
+        if ((Invoke-Quietly $pip @('-c', 'import pip')).Status -eq 0) {
+            $Run.PipSaid = (Invoke-Quietly $pip @('-B', '-m', 'pip', 'install', '--quiet',
+                    '--disable-pip-version-check', '--retries', '2', '--upgrade', '--only-binary',
+                    ':all:', '--target', (Join-Path $Run.Venv 'uv'), 'uv')).Output
         }
+        Remove-Item -LiteralPath $ownPip -Recurse -Force -ErrorAction SilentlyContinue
         if (Find-Uv) { return $true }
     }
     return $false
 }
 
 function Get-Uv {
-    if (Find-Uv) {
-        Say "uv: found, $script:Uv"
-        return
-    }
+    if (Find-Uv) { return Say "uv: found, $($Run.Uv)" }
     Say "uv: not found, running Astral's installer"
-    if (Get-UvFromAstral) {
-        Say "uv: installed, $script:Uv"
-        return
-    }
+    if (Get-UvFromAstral) { return Say "uv: installed, $($Run.Uv)" }
     Say "uv: Astral's installer cannot be had here, getting uv from the Python package index"
-    if (Get-UvFromIndex) {
-        Say "uv: installed, $script:Uv"
-        return
+    if (Get-UvFromIndex) { return Say "uv: installed, $($Run.Uv)" }
+    if (-not $Run.PipSaid) {
+        Err ("there is no uv, and neither Astral's installer nor pip could get it. Install uv " +
+            '(https://docs.astral.sh/uv) or Python 3.11 or later with pip, then run again.')
     }
-    Err ("there is no uv, and neither Astral's installer nor pip could get it. " +
-        'Install uv (https://docs.astral.sh/uv) or Python 3.10 or later with pip, then run again.')
+    Show-Error $Run.PipSaid
+    Err ("pip could not get uv from the index: see above. Check the network, pip's mirror and " +
+        'the proxy (HTTPS_PROXY), or install uv (https://docs.astral.sh/uv), then run again.')
 }
 
-function Get-VenvPythonVersion {
-    $result = Invoke-Quietly $script:VenvPython @(
-        '-I', '-c', 'import platform; print(platform.python_version())')
-    if ($result.Status -ne 0) { return $null }
-    return $result.Output.Trim()
+# What .venv's Python prints; nothing if it does not start.
+function Get-FromPython([string] $Code) {
+    $result = Invoke-Quietly $Run.Python @('-I', '-c', $Code)
+    if ($result.Status -eq 0) { return $result.Output.Trim() }
 }
+
+function Set-Marker([string] $Text) { Set-Content -LiteralPath $Run.Marker $Text -Encoding UTF8 }
+function Test-Supported([string] $Version) { return $Version -match '^3\.1[1-4]\.' }
+function Get-Version { Get-FromPython 'import platform; print(platform.python_version())' }
 
 # Why .venv cannot be kept; nothing if it can.
 function Get-VenvProblem {
-    $madeFor = ''
-    if (Test-Path -LiteralPath $script:Marker) {
-        $madeFor = "$(Get-Content -LiteralPath $script:Marker -Encoding UTF8)".Trim()
-    }
-    if (-not (Test-Path -LiteralPath .venv\pyvenv.cfg)) { return 'it is not a virtual environment' }
+    $madeFor = "$(Get-Content -LiteralPath $Run.Marker -Encoding UTF8 -ErrorAction Ignore)".Trim()
+    if (-not (Test-Place $Run.Settings)) { return 'it is not a virtual environment' }
     if ($madeFor -eq 'installing') { return 'an earlier install did not finish' }
-    if (-not (Test-Path -LiteralPath $script:VenvPython)) { return 'its Python is gone' }
-    $version = Get-VenvPythonVersion
+    if (-not (Test-Place $Run.Python)) { return 'its Python is gone' }
+    $version = Get-Version
     if ($null -eq $version) { return 'its Python does not start' }
-    if ($madeFor -and $madeFor -ne (Join-Path $script:Root '.venv')) {
-        return "it was moved or copied from $madeFor"
-    }
-    if (Test-TooOld $version) { return "its Python is $version, too old" }
+    if ($madeFor -and -not (Test-Venv $madeFor)) { return "it was moved or copied from $madeFor" }
+    if (-not (Test-Supported $version)) { return "its Python is $version, not 3.11 to 3.14" }
 }
 
-function Test-TooOld([string] $Version) { return $Version -match '^(2\.|3\.\d(\.|$))' }
-
-function Set-Marker([string] $Content) {
-    Set-Content -LiteralPath $script:Marker -Value $Content -Encoding UTF8
+# Whether a folder is .venv by another name, as on a mapped drive: a new file in one is in both.
+function Test-Venv([string] $Folder) {
+    $name = ".lecture-$PID"
+    Set-Content -LiteralPath (Join-Path $Run.Venv $name) -Value ''
+    try { return $Folder -eq $Run.Venv -or (Test-Place (Join-Parts $Folder $name)) }
+    finally { Remove-Item -LiteralPath (Join-Path $Run.Venv $name) -Force }
 }
 
 # Leave a healthy .venv in place, marked as being worked on.
 function Initialize-Venv {
-    if (Test-Path -LiteralPath .venv) {
+    if (Test-Place $Run.Venv) {
         $problem = Get-VenvProblem
         if (-not $problem) {
-            Say "environment: .venv is kept, Python $(Get-VenvPythonVersion)"
-            Set-Marker installing
-            return
+            Say "environment: .venv is kept, Python $(Get-Version)"
+            return Set-Marker installing
         }
-        # a .venv that holds nothing but the uv just fetched is a new one
-        $content = @(Get-ChildItem -LiteralPath .venv -Force | ForEach-Object { $_.Name })
-        if ("$content" -ne 'uv') { Say "environment: .venv is rebuilt, since $problem" }
-        try {
-            if (Test-Path -LiteralPath .venv -PathType Leaf) {
-                Remove-Item -LiteralPath .venv -Force
-            } else {
-                Get-ChildItem -LiteralPath .venv -Force | Where-Object { $_.Name -ne 'uv' } |
-                    Remove-Item -Recurse -Force
-            }
-        } catch {
-            [Console]::Error.WriteLine("$_")
-            Err ('removing the old .venv failed: see above. ' +
-                'Close the programs that use it, then run again.')
+        # one that holds nothing, or the uv just fetched, is new
+        $content = Get-ChildItem -LiteralPath $Run.Venv -Force |
+            Where-Object Name -NotIn uv, .lecture-install
+        if ($content) { Say "environment: .venv is rebuilt, since $problem" }
+        try { Clear-Venv } catch {
+            Show-Error "$_"
+            Err 'removing the old .venv failed: close the programs that use it, then run again.'
         }
     }
-    $null = New-Item -ItemType Directory -Force .venv
+    Initialize-Folder
     Set-Marker installing
-    $pythons = $script:Pythons
-    if (Test-Variable UV_PYTHON) { $pythons = $env:UV_PYTHON }
-    $status = Invoke-Shown $script:Uv @(
-        'venv', '--quiet', '--no-project', '--allow-existing', '--python', $pythons, '.venv')
-    if ($status -ne 0) {
-        Err ("making .venv failed: no Python $pythons was found or could be fetched. " +
-            'Install one, then run again.')
+    $wanted = @($env:UV_PYTHON, $Pythons | Where-Object { $_ })[0]
+    $result = Invoke-Quietly $Run.Uv (@('venv', '--quiet', '--no-project', '--allow-existing',
+            '--python', $wanted, $Run.Venv) + $Run.Project)
+    if ($result.Status -ne 0) {
+        Show-Error $result.Output
+        if ($result.Output -match 'o interpreter found|Failed to download') {
+            Err ("making .venv failed: no Python $wanted was found or could be fetched. Install " +
+                'one, or check the network or proxy (HTTPS_PROXY), then run again.')
+        }
+        Err ("making .venv failed: uv's own message above is the cause. Set UV_CACHE_DIR where " +
+            'its cache fails, clone elsewhere where a disk is full or lacks links. Then run again.')
     }
-    $version = Get-VenvPythonVersion
-    if (Test-TooOld $version) {
-        Err ("this is Python $version, too old. Set UV_PYTHON to 3.10, 3.11, 3.12 " +
-            'or 3.13, or unset it, then run again.')
+    $version = Get-Version
+    if (-not (Test-Supported $version)) {
+        Err "this is Python $version. Set UV_PYTHON to 3.11, 3.12, 3.13 or 3.14, then run again."
     }
-    if (Test-Path -LiteralPath .venv\uv) {
-        # on PATH once .venv is active
-        Get-ChildItem -LiteralPath (Split-Path $script:Uv) -Filter 'uv*.exe' |
-            Copy-Item -Destination .venv\Scripts
+    if (Test-Place (Join-Path $Run.Venv 'uv')) { # on PATH once .venv is active
+        Get-ChildItem -LiteralPath (Split-Path $Run.Uv) -Filter 'uv*.exe' |
+            Copy-Item -Destination (Join-Path $Run.Venv 'Scripts')
     }
     Say "environment: .venv is made, Python $version"
 }
 
-# What makes uv install into .venv and nowhere else.
-function Get-UvPipInstall {
-    return @('pip', 'install', '--python', $script:VenvPython)
+# Make the folder .venv, in place of a file if there is one.
+function Initialize-Folder {
+    if ([IO.File]::Exists($Run.Venv)) { Remove-Item -LiteralPath $Run.Venv -Force }
+    $null = New-Item -ItemType Directory -Force $Run.Venv
 }
 
-# Whether .venv satisfies requirements.txt, found out without the network.
-function Test-Packages {
-    $result = Invoke-Quietly $script:Uv ((Get-UvPipInstall) + @(
-            '--dry-run', '--offline', '--requirement', 'requirements.txt'))
-    return $result.Status -eq 0 -and $result.Output -match 'no changes'
+# Empty .venv of all but uv. Windows PowerShell's own way stops at paths of 260 characters.
+function Clear-Venv {
+    foreach ($item in Get-ChildItem -LiteralPath $Run.Venv -Force | Where-Object Name -NE uv) {
+        if ($PSVersionTable.PSVersion.Major -lt 6 -and $item.PSIsContainer) {
+            $long = '\\?\' + ($item.FullName -replace '^\\\\', 'UNC\')
+            $result = Invoke-Quietly cmd.exe @('/d', '/c', 'rd', '/s', '/q', $long)
+            if (Test-Place $item.FullName) { throw $result.Output }
+        } else { Remove-Item -LiteralPath $item.FullName -Recurse -Force }
+    }
+}
+
+# End the run if what uv said is that packages are not made for this platform.
+function Test-Wheels([string] $Output) {
+    if ($Output -notmatch 'no wheels with a matching platform tag') { return }
+    $platform = Get-FromPython (
+        'import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())')
+    $advice = 'That can be changed: set UV_PYTHON=cpython-3.13-windows-x86_64, then run again.'
+    if ($platform -notmatch 'win32|arm64') { $advice = $Elsewhere }
+    Err ("there is no PyTorch for this Python's platform, $($platform): it is for 64-bit Linux " +
+        "with glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice")
 }
 
 # Let uv choose the torch build for this machine (CPU, or the CUDA version of its driver), unless
-# the user has chosen, or the index that holds the builds is out of reach.
+# the user has chosen, or the index that holds the builds is out of reach. Any build that is there
+# meets requirements.txt, so one that the user names has to be exchanged for it.
 function Select-TorchBuild {
-    if (Test-Variable UV_TORCH_BACKEND) {
-        Say "torch build: $env:UV_TORCH_BACKEND, from UV_TORCH_BACKEND"
-        return
+    $build, $old, $words = 'auto', '', ($Run.Pip + '--dry-run' + '--no-deps')
+    if ($env:UV_TORCH_BACKEND) {
+        $build = $env:UV_TORCH_BACKEND
+        $words += '--reinstall-package', 'torch'
+        $old = Get-FromPython "from importlib.metadata import version; print(version('torch'))"
     }
-    $env:UV_TORCH_BACKEND = $null # set but empty is an error to uv
-    $torch = (Select-String -LiteralPath requirements.txt -Pattern '^torch').Line
-    $retries = $env:UV_HTTP_RETRIES
-    if (-not $retries) { $env:UV_HTTP_RETRIES = '1' }
-    $result = Invoke-Quietly $script:Uv ((Get-UvPipInstall) + @(
-            '--dry-run', '--no-deps', '--torch-backend', 'auto', $torch))
-    $env:UV_HTTP_RETRIES = $retries
-    if ($result.Status -eq 0) {
-        $env:UV_TORCH_BACKEND = 'auto'
-        Say 'torch build: chosen by uv for this machine'
-    } elseif ($result.Output -match 'pytorch\.org') {
-        Say "torch build: the PyTorch index cannot be reached, taking the default index's"
-    } else {
-        [Console]::Error.WriteLine($result.Output)
-        Err ('choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), ' +
-            'then run again.')
+    if ($build -ne 'auto') {
+        Say "torch build: $build, from UV_TORCH_BACKEND"
+        if (-not $old -or $old.EndsWith("+$build")) { return }
     }
+    if (-not $env:UV_HTTP_RETRIES) { $env:UV_HTTP_RETRIES = '1' }
+    $torch = (Select-String -LiteralPath $Run.Packages[1] -Pattern '^torch').Line
+    $result = Invoke-Quietly $Run.Uv ($words + '--torch-backend' + $build + $torch)
+    $env:UV_HTTP_RETRIES = $Run.Before['UV_HTTP_RETRIES']
+    if ($result.Status -ne 0) {
+        Test-Wheels $result.Output
+        if ($build -eq 'auto' -and $result.Output -match 'pytorch\.org') {
+            $env:UV_TORCH_BACKEND = $null
+            Say "torch build: the PyTorch index cannot be reached, taking the default index's"
+            return
+        }
+        Show-Error $result.Output
+        Err 'choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), run again.'
+    }
+    $new = if ($result.Output -match '\+ torch==(\S+)') { $Matches[1] } else { $old }
+    if ($build -eq 'auto' -and $new -match '\+(?!cpu|cu\d|rocm)(.*)') {
+        Say "torch build: cpu, since these scripts do not use what $($Matches[1]) is for"
+        $build, $new = 'cpu', ($new -replace '\+.*', '+cpu')
+    } elseif ($build -eq 'auto') { Say 'torch build: chosen by uv for this machine' }
+    $env:UV_TORCH_BACKEND = $build
+    $Run.Exchange = $old -and $old -ne $new
 }
 
 function Install-Packages {
-    if (Test-Packages) {
-        Say 'packages: all there'
-        return
-    }
-    Select-TorchBuild
+    # found out without the network
+    $words = $Run.Pip + '--dry-run' + '--offline' + $Run.Packages
+    $there = (Invoke-Quietly $Run.Uv $words).Output -match 'no changes'
+    if (-not $there -or $env:UV_TORCH_BACKEND) { Select-TorchBuild }
+    if ($there -and -not $Run.Exchange) { return Say 'packages: all there' }
     Say 'packages: installing requirements.txt'
-    $status = Invoke-Shown $script:Uv ((Get-UvPipInstall) + @('--requirement', 'requirements.txt'))
-    if ($status -ne 0) {
-        Err ('installing the packages failed. Check the network or proxy (HTTPS_PROXY) ' +
-            'and the free disk space, then run again.')
-    }
+    $words = $Run.Pip + $Run.Packages
+    if ($Run.Exchange) { $words += '--reinstall-package', 'torch' }
+    if ((Invoke-Shown $Run.Uv $words) -eq 0) { return }
+    Test-Wheels (Invoke-Quietly $Run.Uv ($words + '--dry-run')).Output
+    Err ("installing the packages failed: uv's own message above is the cause. Where the network " +
+        'fails, check the proxy (HTTPS_PROXY); where links do, as on OneDrive, set ' +
+        'UV_LINK_MODE=copy; where the cache or its disk does, UV_CACHE_DIR. Then run again.')
 }
 
-function Test-Imports {
-    $code = @'
-import platform
-
-import jupyter
-import matplotlib.pyplot
-import numpy
-import pytest
-import torch
-
-devices = ["cpu"]
-if torch.cuda.is_available():
-    devices.append(f"cuda ({torch.cuda.get_device_name()})")
-if torch.backends.mps.is_available():
-    devices.append("mps")
-print(f"check: Python {platform.python_version()}, torch {torch.__version__},", end=" ")
-print("devices:", ", ".join(devices))
-'@
-    $ErrorActionPreference = 'Continue'
-    $code | & $script:VenvPython '-I' '-' | Out-Host
-    if ($LASTEXITCODE -ne 0) {
-        Err 'the packages do not import in .venv. Run again to rebuild it.'
+# With what reaches into every Python that the user will start.
+function Test-Environment {
+    $env:PYTHONPATH, $env:PYTHONHOME = $Run.Before['PYTHONPATH'], $Run.Before['PYTHONHOME']
+    if ((Invoke-Shown $Run.Python @((Join-Path $Run.Root 'script\check_environment.py'))) -ne 0) {
+        Err 'the packages are there and do not work. The lines above say why, and what helps.'
     }
-    Set-Marker (Join-Path $script:Root '.venv')
+    Set-Marker $Run.Venv
 }
 
+# Lines for every policy, and where nothing special is in the path, for cmd, too.
 function Show-NextSteps {
+    if ($env:LECTURE_NEXT_STEPS) { return } # install.sh shows them, in Git Bash
     Say 'Done. Next:'
-    if ($script:Root -ne $script:StartedIn) { Say "    cd `"$script:Root`"" }
+    $quoted = $Run.Root -replace "['\u2018-\u201b]", '$0$0'
+    if ($Run.Root -eq $Run.StartedIn) { }
+    elseif ($Run.Root -match '[][$`*?"\u2018-\u201e]') { Say "    cd -LiteralPath '$quoted'" }
+    else { Say "    pushd `"$($Run.Root)`"" }
+    Say '    .venv\Scripts\python script\gd_1d_torch.py'
+    Say '    .venv\Scripts\pytest'
+    if ($Run.Root -match ';') { return Say 'The semicolon in this path forbids activating .venv.' }
+    Say 'Where scripts may run, this spares you .venv\Scripts\ in this window:'
     Say '    .venv\Scripts\Activate.ps1'
-    Say '    python script\gd_1d_torch.py'
-    Say '    pytest'
 }
 
-# However the run ends: without a Python in it, .venv is not worth keeping if we began it.
+# However the run ends: the variables are as before, and .venv is gone if we began it in vain.
 function Clear-Unfinished {
-    if (-not $script:HadVenv -and -not (Test-Path -LiteralPath .venv\pyvenv.cfg) -and
-        (Test-Path -LiteralPath .venv)) {
-        Remove-Item -LiteralPath .venv -Recurse -Force
+    foreach ($name in @([Environment]::GetEnvironmentVariables().Keys) + @($Run.Before.Keys)) {
+        if ($Run.Before.Contains($name)) { Set-Item -LiteralPath "Env:$name" $Run.Before[$name] }
+        else { Remove-Item -LiteralPath "Env:$name" }
     }
+    if (-not ($Run.HadVenv -or (Test-Place $Run.Settings))) {
+        Remove-Item -LiteralPath $Run.Venv -Recurse -Force -ErrorAction SilentlyContinue
+    }
+    foreach ($lock in $Run.Locks) { $lock.Dispose() }
+    if ($Run.Locks.Count -lt 2) { return } # what another run holds
+    Remove-Item -LiteralPath ($Run.Locks | ForEach-Object Name) -Force -ErrorAction SilentlyContinue
 }
 
-function Main {
-    $script:Uv = ''
-    $script:StartedIn = (Get-Location).ProviderPath
-    Push-Location -LiteralPath $script:Root
-    $script:HadVenv = Test-Path -LiteralPath .venv
+function Main([string[]] $Words) {
+    if ($Words) {
+        Say 'usage: powershell -File script\install.ps1 (it takes no options, and sets up .venv)'
+        return 2 * ("$Words" -notin '--help', '-h', '-help')
+    }
+    $Run.StartedIn = (Get-Location -PSProvider FileSystem).ProviderPath
     try {
-        Test-Platform
-        Exit-ActiveEnvironment
-        Copy-PipSettingsToUv
-        Get-Uv
-        Initialize-Venv
-        Install-Packages
-        Test-Imports
-        Show-NextSteps
-    } finally {
-        Clear-Unfinished
-        Pop-Location
-    }
+        foreach ($step in 'Find-Root', 'Test-Platform', 'Enter-Lock', 'Exit-ActiveEnvironment',
+            'Copy-PipSettingsToUv', 'Test-Link', 'Get-Uv', 'Initialize-Venv', 'Install-Packages',
+            'Test-Environment', 'Show-NextSteps') { & $step }
+        return 0
+    } catch {
+        $name = if ($_.Exception -isnot [OperationCanceledException]) { "$step failed: " }
+        Show-Error "error: $name$($_.Exception.Message)"
+        return 1
+    } finally { Clear-Unfinished }
 }
 
-Main
+$global:LASTEXITCODE = Main $args
+if ($PSCommandPath) { exit $LASTEXITCODE }
+} @args
