@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Autograd
-# PyTorch records each operation on a tensor that requires grad. `backward` walks the record from
-# the loss back to the leaves and leaves a gradient in `.grad` of each.
+# PyTorch records operations on tensors that require grad. `backward` walks the record from the loss
+# back to the leaves and leaves a gradient in `.grad` of each.
 
 # %%
 import warnings
@@ -27,7 +27,7 @@ print("equal?", torch.equal(w.grad, w))
 
 # %% [markdown]
 # ## Gradients add up until they are cleared
-# `backward` adds to `.grad`. That is why every loop clears it first.
+# `backward` adds to `.grad`. That is why a loop clears it first.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -47,8 +47,7 @@ print("cleared, then backward:", w.grad)
 
 # %% [markdown]
 # ## A leaf is a tensor you made
-# What an operation on tracked tensors returns is no leaf. It requires grad as well and knows the
-# operation it came from; `.grad` is kept on leaves only.
+# w * w is no leaf: an operation made it. It requires grad as well and knows that operation.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -110,9 +109,8 @@ print("equals w?", torch.equal(d_left + d_right, w))
 # equals w? True
 
 # %% [markdown]
-# ## You cannot assign into a leaf that requires grad
-# w would become the result of the assignment, no leaf any more, and lose its `.grad`. So do to w
-# what it needs first, and ask for gradients last, with `requires_grad_()`.
+# ## You cannot just assign into a leaf that requires grad
+# Do to w what it needs first, and ask for gradients last, with `requires_grad_()`.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -261,8 +259,8 @@ print("w.is_leaf:", w.is_leaf)
 
 # %% [markdown]
 # ## In-place changes of what backward needs
-# The derivative of exp(w) is exp(w) itself, so the graph keeps y. Change y, and `backward` finds
-# a newer version than it saved. The derivative of 2 * w needs no y: there the same is allowed.
+# The derivative of exp(w) is exp(w) itself, so the graph keeps y. Change y, and `backward` notices.
+# The derivative of 2 * w needs no y: there the same is allowed.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -283,9 +281,8 @@ print("w.grad:", w.grad)
 
 # %% [markdown]
 # ## One graph, one backward
-# `backward` frees what the graph saved, here w, so a second one fails; a sum saves nothing, and it
-# works. `retain_graph=True` keeps what was saved. Far more often the cure is to compute the loss
-# anew, as every loop does.
+# `backward` frees the tensors that the graph saved, so a second one fails; a sum saves none, and it
+# works. `retain_graph=True` keeps what was saved. Or compute the loss anew, as a loop does.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -315,7 +312,7 @@ print("nothing saved, w.grad after two:", w.grad)
 # %% [markdown]
 # ## A log of losses can keep every graph
 # A loss kept as a tensor keeps its graph. What the operations saved stays with it until `backward`
-# frees that; a validation loss, which sees none, keeps it all. Log a number, `.item()`.
+# frees that; a loss that sees none keeps it all. Log a number, `.item()`.
 
 # %%
 w = torch.tensor([0.0, 1.0], requires_grad=True)
@@ -355,8 +352,7 @@ print("w.grad:", w.grad)
 # %% [markdown]
 # ## What came out is the vector-Jacobian product
 # The Jacobian J has a row of derivatives for each output, here diag(2, 4, 6). `backward(v)` gives
-# J^T v. `torch.func.jacrev` builds J itself, to check; its first call loads much of PyTorch and
-# takes a while.
+# J^T v. `torch.func.jacrev` builds J itself, to check.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)

@@ -74,9 +74,11 @@ print("(4, 3) and (4, 1):", (A * torch.ones(4)[:, None]).shape)
 v = torch.randn(1000)
 expanded, repeated = v.expand(10_000, 1000), v.repeat(10_000, 1)
 print("expand: strides", expanded.stride(), " is v's memory?", expanded.data_ptr() == v.data_ptr())
+print("A * v reads v with strides", torch.broadcast_tensors(repeated, v)[1].stride())
 print("repeat: strides", repeated.stride(), f" new bytes: {repeated.untyped_storage().nbytes():,}")
 # Output:
 # expand: strides (0, 1)  is v's memory? True
+# A * v reads v with strides (0, 1)
 # repeat: strides (1000, 1)  new bytes: 40,000,000
 
 # %% [markdown]
@@ -123,8 +125,8 @@ save(fig, "broadcasting_matrix_vector.png")
 # %% [markdown]
 # ## Three ways, and what they move
 # An operation reads its operands once and writes its result. Storing a row copies it. `repeat`
-# writes what the product then reads. All products are the same, and err by one rounding: half an
-# eps of float32.
+# writes what the product then reads. All products are the same, and err by one rounding: at most
+# half an eps of float32.
 
 # %%
 def by_loop(A, v):

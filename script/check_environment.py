@@ -15,7 +15,7 @@ NAMES = ("jupyter", "matplotlib.pyplot", "numpy", "pytest", "torch")
 WINDOWS = os.name == "nt"
 INSTALL, BUILD = "bash script/install.sh", "run UV_TORCH_BACKEND=cu126 bash script/install.sh"
 if WINDOWS:
-    INSTALL = r"powershell -ExecutionPolicy Bypass -File .\script\install.ps1"
+    INSTALL = r"powershell -ExecutionPolicy Bypass -File script/install.ps1"
     BUILD = "run $env:UV_TORCH_BACKEND='cu126'; " + INSTALL
 
 # What an error says, what that likely means, and what helps. The first that fits is taken.

@@ -67,7 +67,7 @@ print("back?", torch.equal(x, x.to(DEVICE).cpu()), ' x.to("cpu") is x?', x.to("c
 
 # %% [markdown]
 # ## Two devices do not mix
-# Where there is the CPU alone, `meta` stands in: its tensors have shapes and no numbers.
+# Where there is the CPU alone, the device `meta` stands in.
 
 # %%
 other = "meta" if DEVICE == "cpu" else DEVICE
@@ -91,7 +91,7 @@ for name in DEVICES:
 
 # %% [markdown]
 # ## Wait before you read the clock
-# On a GPU a call returns when its work is queued, on the CPU when it is done (here on all cores).
+# On a GPU a call returns when its work is queued, on the CPU when it is done.
 
 # %%
 for name in DEVICES:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Dtypes and accumulation
 # A tensor's dtype says how many bits each number has and what they mean. Fewer bits: less range,
-# more rounding. Sums are where it shows first.
+# more rounding, or both. Sums show it.
 
 # %%
 import math
@@ -83,7 +83,7 @@ for dtype in [torch.float16, torch.bfloat16, torch.float32, torch.float64]:
 
 # %% [markdown]
 # ## eps is a relative step
-# The step to the next number doubles at each power of 2: from 2048 on, float16 counts by twos.
+# The step to the next number doubles at each power of 2: from 2048 to 4096 float16 counts by twos.
 # To add less than half a step changes nothing.
 
 # %%
@@ -120,8 +120,8 @@ for dtype in [torch.float16, torch.bfloat16]:
 
 # %% [markdown]
 # ## Two exponents are reserved
-# All zeros: zero, and the subnormal numbers, which go on below the smallest normal one in equal
-# steps, in float16 down to 2^-24. All ones: inf, and with a fraction NaN.
+# All zeros: zero, and the subnormal numbers, which go on below the smallest normal one, in float16
+# down to 2^-24. All ones: inf, and with a fraction NaN.
 
 # %%
 for x in [0.0, 2.0**-24, 2.0**-14, 65504.0, math.inf, math.nan]:
@@ -137,8 +137,8 @@ for x in [0.0, 2.0**-24, 2.0**-14, 65504.0, math.inf, math.nan]:
 
 # %% [markdown]
 # ## Figure 3.8: the bits of 0.0100001, to scale
-# Each square is a bit of memory, filled where it is 1. bfloat16 is float32 cut short: the same
-# exponent, so the same range, and less of the fraction. float16 shares the bits out otherwise.
+# Each square is a bit of memory, filled where it is 1. bfloat16 is float32 rounded: as many bits of
+# exponent, so nearly the same range, and fewer of fraction. float16 shares the bits out otherwise.
 
 # %%
 fig, ax = plt.subplots(figsize=(10, 3.5), layout="constrained")
@@ -173,8 +173,8 @@ save(fig, "float_bit_layout.png")
 
 # %% [markdown]
 # ## Overflow and underflow
-# Beyond its largest number a type has only inf; far below its smallest normal, only 0. bfloat16,
-# with the exponent of float32, keeps both, roughly.
+# Well beyond its largest number a type has only inf; far below its smallest normal, only 0.
+# bfloat16, with the exponent of float32, keeps both, roughly.
 
 # %%
 for dtype in [torch.float16, torch.bfloat16]:
@@ -320,9 +320,8 @@ for name, sums in [("one by one", one_by_one), ("pairwise", pairs[:, 0]), ("sum"
 
 # %% [markdown]
 # ## Fewer roundings for each value
-# One by one, the first value goes through n sums, each rounded; in pairs it would be log2(n).
-# `torch.sum` adds short runs, then sums of sums: not the fewest roundings, but few. So it gains on
-# float32, too, where its accumulator is no wider.
+# One by one, the first value goes through n sums, each rounded. `torch.sum` adds short runs, then
+# sums of sums: a value goes through few. So it gains on float32, too.
 
 # %%
 x = torch.full((1000,), 0.0100001)
@@ -338,7 +337,7 @@ print("torch.sum is off by less than 1e-6?", abs(x.sum().item() - exact) < 1e-6)
 
 # %% [markdown]
 # ## Keep accumulators in high precision
-# A sum can leave the range of its terms, whatever happens inside. `dtype=` asks for a wider one.
+# A sum can leave the range of its terms' type. `dtype=` asks for a wider one.
 
 # %%
 x = torch.ones(100_000, dtype=torch.float16)

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What a step of gradient descent costs
 # A step on ||w||^2 / 2 moves 12 vectors of d numbers through memory. What it takes beyond that has
-# two causes: calls from Python, and new memory for each gradient.
+# two causes: calls from Python, and new memory in each backward.
 # Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
 
 # %%
@@ -99,9 +99,8 @@ def verdict(slow, fast):
 
 # %% [markdown]
 # ## Keep what is freed
-# glibc's malloc gives freed memory back to the system: a block above 32 MiB at once, smaller ones
-# from the end of its heap. The next gradient is new to the process, and comes page by page, each
-# cleared when first touched. This tells malloc to keep what is freed.
+# glibc's malloc gives freed memory back to the system, a block above 32 MiB at once. The next
+# gradient is new to the process, and comes page by page. This tells malloc to keep what is freed.
 
 # %%
 @contextmanager
@@ -123,8 +122,8 @@ def freed_memory_kept():
 
 # %% [markdown]
 # ## The cost of a step, and its causes taken away
-# Predicted is what 12 vectors take at the speed of a large copy. At d = 1 there is nothing to move:
-# what is left is calls. Where malloc keeps freed memory, no gradient waits for new memory.
+# Predicted is what 12 vectors, or 14, take at the speed of a large copy. At d = 1 they are next to
+# nothing: what is left is calls. Where malloc keeps freed memory, no gradient waits for new memory.
 
 # %%
 large, copy = torch.ones(2, LARGE, device=DEVICE)

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # The geometry of the gradient
 # At one point of f(x) = ||x||^2 / 2 the gradient tilts the tangent plane, and its opposite descends
-# fastest. So it does in 1000 dimensions; and it stands at a right angle to every level set.
+# fastest. In 1000 dimensions no random direction does better. And the gradient stands at a right
+# angle to the level set.
 
 # %%
 import math
@@ -54,14 +55,16 @@ def save(fig, name):
 g = gradient(f, X0)
 print(f"x = {X0.tolist()}, grad = {g.tolist()}, ||grad|| = {g.norm().item():.6f}")
 delta = unit_circle(12)  # steps in 12 directions
-plane = f(X0) + delta @ g
-gap = f(X0 + delta) - plane
-print(f"lies below f by {gap.min():.6f} to {gap.max():.6f} at distance 1")
-in_plane, normal = torch.cat([delta, (plane - f(X0))[:, None]], dim=1), torch.tensor([*g, -1])
+for length in (0, 1, 2):
+    gap = f(X0 + length * delta) - (f(X0) + length * delta @ g)
+    print(f"lies below f by {gap.min():.6f} to {gap.max():.6f} at distance {length}")
+in_plane, normal = torch.cat([delta, (delta @ g)[:, None]], dim=1), torch.tensor([*g, -1])
 print("orthogonal to the normal?", (in_plane @ normal).abs().max().item() < 1e-14)
 # Output:
 # x = [0.8, 0.4], grad = [0.8, 0.4], ||grad|| = 0.894427
+# lies below f by 0.000000 to 0.000000 at distance 0
 # lies below f by 0.500000 to 0.500000 at distance 1
+# lies below f by 2.000000 to 2.000000 at distance 2
 # orthogonal to the normal? True
 
 # %% [markdown]
@@ -159,8 +162,8 @@ save(fig, "steepest_descent_unit_circle.png")
 
 # %% [markdown]
 # ## In 1000 dimensions no random direction comes near
-# The gradient of f at x = g is g. Random directions are almost orthogonal to it: the best of 10,000
-# descends a ninth as fast as its own opposite.
+# The gradient of f at x = g is g. The best of 10,000 random directions descends about a ninth as
+# fast as -g.
 
 # %%
 torch.manual_seed(0)

@@ -1,6 +1,6 @@
 # %% [markdown]
 # # In-place operations
-# `x + y` takes new memory, `x.add_(y)` that of x. Both read two numbers and write one.
+# `x + y` takes new memory, `x.add_(y)` that of x. Both read two numbers for each that they write.
 # Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
 
 # %%
@@ -40,8 +40,8 @@ def save(fig, name, table=""):
 
 # %% [markdown]
 # ## The _ suffix
-# An operation whose name ends in `_` changes its first operand, and so does `x += y`. `x = x + y`
-# does not: the name x moves to a new tensor, and another name stays with the old one.
+# An operation whose name ends in `_` changes its first operand. `x = x + y` does not: the name x
+# moves to a new tensor, and another name stays with the old one.
 
 # %%
 x, y = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 20.0, 30.0])
@@ -49,12 +49,12 @@ print("out-of-place:", x + y)
 print("x unchanged:", x)
 alias, x = x, x + y  # x = x + y, and alias stays with the old tensor
 print("after x = x + y, alias:", alias)
-print("in-place:", alias.add_(y))
+print("in-place:", alias.add_(y), " alias:", alias)
 # Output:
 # out-of-place: tensor([11., 22., 33.])
 # x unchanged: tensor([1., 2., 3.])
 # after x = x + y, alias: tensor([1., 2., 3.])
-# in-place: tensor([11., 22., 33.])
+# in-place: tensor([11., 22., 33.])  alias: tensor([11., 22., 33.])
 
 # %% [markdown]
 # ## When in-place is wrong
@@ -75,7 +75,7 @@ print("after a sum it works, w.grad:", w.grad)
 
 # %% [markdown]
 # ## One sum, three memories
-# The three write the same numbers, and err by one rounding: half an eps of float32.
+# The three write the same numbers, and err by one rounding: at most half an eps of float32.
 
 # %%
 def sums(x, y):
@@ -161,8 +161,8 @@ save(fig, "inplace_allocation.png", "\n".join(table))
 # %% [markdown]
 # ## The cause, taken away
 # glibc's malloc gives a freed block above 32 MiB back to the system. The next one is new to the
-# process: it comes page by page, each cleared when first touched. Tell malloc to keep what is
-# freed, and `x + y` is as fast as into existing memory; nothing else changes.
+# process and comes page by page. Tell malloc to keep what is freed, and `x + y` is as fast as into
+# existing memory; the others take what they took.
 
 # %%
 @contextmanager

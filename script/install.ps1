@@ -1,6 +1,6 @@
 # Set up .venv in the repository root, from any directory and whatever environment is active:
 #
-#     powershell -ExecutionPolicy Bypass -File .\script\install.ps1
+#     powershell -ExecutionPolicy Bypass -File script/install.ps1
 #     Get-Content -Raw script\install.ps1 | Invoke-Expression   (where a policy forbids files)
 #
 # install.sh is the same program for macOS and Linux: the same steps, in the same order, with the
@@ -10,7 +10,7 @@
 Set-StrictMode -Version 3.0
 $ErrorActionPreference = 'Stop'
 # A range that uv understands. The packages in requirements.txt exist for these.
-$Pythons = '>=3.11,<3.15'
+$Pythons = '>=3.11,<3.16'
 $Elsewhere = 'Use another computer, or run single scripts in a hosted notebook.'
 # What the steps find out. They see it all, and change it here.
 $Run = @{ Root = ''; Uv = ''; PipSaid = ''; Locks = @(); HadVenv = $true; Exchange = $false }
@@ -55,7 +55,7 @@ function Find-Root {
     foreach ($name in 'requirements.txt', 'script\install.ps1') {
         if (Test-Place (Join-Parts $Run.Root $name)) { continue }
         Err ('this is not run from script\ of the repository. There, run: ' +
-            'powershell -ExecutionPolicy Bypass -File .\script\install.ps1')
+            'powershell -ExecutionPolicy Bypass -File script/install.ps1')
     }
     $Run.Venv = Join-Path $Run.Root '.venv'
     $Run.LockFile = Join-Path $Run.Root '.venv.lock'
@@ -255,7 +255,7 @@ function Get-VenvProblem {
     $version = Get-Version
     if ($null -eq $version) { return 'its Python does not start' }
     if ($madeFor -and -not (Test-Venv $madeFor)) { return "it was moved or copied from $madeFor" }
-    if (-not (Test-Supported $version)) { return "its Python is $version, not 3.11 to 3.14" }
+    if (-not (Test-Supported $version)) { return "its Python is $version, not 3.11 to 3.15" }
 }
 
 # Whether a folder is .venv by another name, as on a mapped drive: a new file in one is in both.
@@ -299,7 +299,7 @@ function Initialize-Venv {
     }
     $version = Get-Version
     if (-not (Test-Supported $version)) {
-        Err "this is Python $version. Set UV_PYTHON to 3.11, 3.12, 3.13 or 3.14, then run again."
+        Err "this is Python $version. Set UV_PYTHON to one of 3.11 to 3.15, then run again."
     }
     if (Test-Place (Join-Path $Run.Venv 'uv')) { # on PATH once .venv is active
         Get-ChildItem -LiteralPath (Split-Path $Run.Uv) -Filter 'uv*.exe' |

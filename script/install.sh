@@ -14,7 +14,7 @@ fi
 set -euo pipefail
 
 # A range that uv understands. The packages in requirements.txt exist for these.
-pythons=">=3.11,<3.15"
+pythons=">=3.11,<3.16"
 elsewhere="Use another computer, or run single scripts in a hosted notebook."
 
 say() { printf '%s\n' "$*"; }
@@ -47,7 +47,7 @@ check_platform() {
         Darwin*)
             version=$(sw_vers -productVersion)
             [ "${version%%.*}" -ge 14 ] ||
-                err "this is macOS $version. PyTorch 2.13 needs macOS 14: update it. $elsewhere" ;;
+                err "this is macOS $version. PyTorch needs macOS 14: update it. $elsewhere" ;;
     esac
 }
 
@@ -223,7 +223,7 @@ get_uv_from_index() {
     local python pip said
     [ -d "$venv" ] || rm -f "$venv"
     mkdir -p "$venv"
-    for python in python3 python python3.14 python3.13 python3.12 python3.11; do
+    for python in python3 python python3.15 python3.14 python3.13 python3.12 python3.11; do
         "$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null || continue
         pip=$python
         if ! "$python" -c 'import pip' 2>/dev/null; then
@@ -274,7 +274,7 @@ venv_problem() {
     elif ! version=$(python_version); then say "its Python does not start"
     elif [[ -n $made_for && ! $made_for -ef $venv ]]; then
         say "it was moved or copied from $made_for"
-    elif ! is_supported "$version"; then say "its Python is $version, not 3.11 to 3.14"
+    elif ! is_supported "$version"; then say "its Python is $version, not 3.11 to 3.15"
     fi
 }
 
@@ -313,7 +313,7 @@ make_venv() {
     fi
     version=$(python_version) || true
     is_supported "$version" ||
-        err "this is Python $version. Set UV_PYTHON to 3.11, 3.12, 3.13 or 3.14, then run again."
+        err "this is Python $version. Set UV_PYTHON to one of 3.11 to 3.15, then run again."
     # on PATH once .venv is active
     [ ! -d "$venv/uv" ] || ln -sf ../uv/bin/uv ../uv/bin/uvx "$venv/bin/"
     say "environment: .venv is made, Python $version"

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Losses and models
-# A model maps inputs to logits, any real numbers. A loss maps logits and labels to one number,
-# which gradient descent makes small. Losses take logits, not probabilities: here is why.
+# A model maps inputs to logits, any real numbers. A loss maps logits and labels to one number. Give
+# it logits, not probabilities: here is why.
 
 # %%
 import sys
@@ -75,7 +75,7 @@ print("cross_entropy:  ", F.cross_entropy(logits, label))
 # cross_entropy:   tensor(0.8606)
 
 # %% [markdown]
-# ## Losses take logits
+# ## cross_entropy takes logits
 # Given probabilities, `cross_entropy` takes them for logits and applies a softmax again. Nothing
 # fails, but the loss is wrong: even a sure and right answer costs 0.55.
 
@@ -91,7 +91,7 @@ print(f"given probabilities: {F.cross_entropy(logits.softmax(dim=1), label).item
 # %% [markdown]
 # ## Binary cross-entropy, by hand
 # Two classes need one logit z: sigmoid(z) = 1 / (1 + exp(-z)) is the probability of label 1. The
-# loss is -log of the probability that the true label got.
+# loss is -log of the probability that the true label got, and its mean over the examples.
 
 # %%
 z = torch.tensor([2.0, -1.0, 0.5])
@@ -107,7 +107,7 @@ print("with_logits:", F.binary_cross_entropy_with_logits(z, y))
 # ## Why not sigmoid, then BCE
 # At logit -200 and label 1 the loss is log(1 + exp(200)) = 200. But exp(-200) is 0 in float32, so
 # the sigmoid is 0: the plain formula gives inf, and `binary_cross_entropy`, which clamps the log
-# at -100, silently gives 100. Its gradient is 0: the worst mistake is the one never corrected.
+# at -100, silently gives 100. Its gradient is 0: gradient descent never corrects this mistake.
 
 # %%
 z, y = torch.tensor(-200.0, requires_grad=True), torch.tensor(1.0)
@@ -171,7 +171,7 @@ print(f"loss: {loss.item():.4f}")
 # %% [markdown]
 # ## What is in the network
 # The parameters are leaves that the layers made: a weight, (outputs, inputs), and a bias each.
-# A ReLU has none. All in all they are the w that gradient descent moves.
+# A ReLU has none. All in all they are the w of gradient descent, 113 numbers.
 
 # %%
 model = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))

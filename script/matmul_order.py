@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Matrix multiplication order
 # (AB)C and A(BC) are the same matrix. They need not take the same work, and PyTorch computes
-# `A @ B @ C` as it is written.
+# `A @ B @ C` from left to right.
 # Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
 
 # %%
@@ -104,8 +104,8 @@ save(fig, "matmul_associativity_cost.png")
 
 # %% [markdown]
 # ## The orders agree up to rounding
-# The notes print a difference of 0. Each order errs by (n + p) eps/2 times |A||B||C| at most, so
-# they differ by twice that at most, and not by nothing.
+# The notes print a difference of 0. Each order errs by (n + p) eps/2 times |A||B||C| at most, up to
+# terms in eps^2, so they differ by twice that at most, and not by nothing.
 
 # %%
 torch.manual_seed(0)
@@ -201,7 +201,7 @@ save(fig, "matmul_order_timing.png", "\n".join(table))
 # %% [markdown]
 # ## Why 8 columns gain less than predicted
 # A @ B is far from the ceiling's rate, and not because its work is small: with twice the columns it
-# takes less time. With B column by column it is faster, too, if not as fast as predicted.
+# takes less time. With B column by column it is faster, too.
 
 # %%
 A, B = torch.ones(N, N, device=DEVICE), torch.ones(N, 8, device=DEVICE)

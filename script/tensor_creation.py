@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Creating tensors
-# A tensor is a block of memory with a shape, a dtype and a device. Six ways to get one, and who
-# shares memory with whom afterwards. Run as a script, or cell by cell in an editor.
+# A tensor is a block of memory with a shape, a dtype and a device. Ways to get one, and who shares
+# memory with whom afterwards. Run as a script, or cell by cell in an editor.
 
 # %%
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 
 # %% [markdown]
 # ## From Python lists
-# `torch.tensor` copies a list. A nested list becomes a matrix: each inner list is a row.
+# A list becomes a vector. A nested list becomes a matrix: each inner list is a row.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
@@ -27,8 +27,8 @@ print("A.shape:", A.shape)
 
 # %% [markdown]
 # ## The numbers decide the dtype
-# A decimal point makes float32, none makes int64, unless you say otherwise. Gradients need
-# floats. Every tensor lives on a device: the CPU, unless you say otherwise.
+# A decimal point makes float32, none makes int64, unless you say otherwise. Integers get no
+# gradient. Every tensor lives on a device: the CPU, unless you say otherwise.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
@@ -114,7 +114,7 @@ print("copied:", copied)
 # copied: [1. 2. 3.]
 
 # %% [markdown]
-# ## NumPy's floats are float64
+# ## NumPy's default is float64
 # `from_numpy` keeps the dtype, twice as wide as torch's own default.
 
 # %%
@@ -136,16 +136,20 @@ g = torch.randn(2, 3)
 u = torch.rand(2, 3)
 print("g:", g)
 print("u:", u)
+g, u = torch.randn(1_000_000), torch.rand(1_000_000)
+print(f"within 1 of 0: {(g.abs() < 1).double().mean():.2f} of randn's,", end=" ")
+print(f"below 1/4: {(u < 0.25).double().mean():.2f} of rand's, all below 1?", bool(u.max() < 1))
 # Output:
 # g: tensor([[ 1.5410, -0.2934, -2.1788],
 #         [ 0.5684, -1.0845, -1.3986]])
 # u: tensor([[0.0223, 0.1689, 0.2939],
 #         [0.5185, 0.6977, 0.8000]])
+# within 1 of 0: 0.68 of randn's, below 1/4: 0.25 of rand's, all below 1? True
 
 # %% [markdown]
 # ## A seed fixes a sequence, not a call
-# Each draw goes on where the last one ended. Seed anew, and `rand` starts at the beginning: the
-# notes print these numbers for the cell above, where `randn` has gone first.
+# The next draw gives other numbers. Seed anew, and `rand` starts at the beginning: the notes print
+# these numbers for the cell above, where `randn` has gone first.
 
 # %%
 torch.manual_seed(0)
@@ -192,9 +196,8 @@ print("ones:", torch.ones(2, 3))
 #         [1., 1., 1.]])
 
 # %% [markdown]
-# ## Empty is not zero
-# `empty` allocates and does not fill: it holds whatever that memory held before. Fill it before
-# you read it.
+# ## empty is not filled
+# `empty` allocates and does not fill. Fill it before you read it.
 
 # %%
 x = torch.empty(3)

@@ -67,8 +67,8 @@ print("same storage?", A.data_ptr() == AT.data_ptr())
 
 # %% [markdown]
 # ## Row-major and column-major
-# Two equal matrices, one memory row by row, the other column by column. PyTorch makes row-major
-# ones; the transpose of a contiguous transpose is column-major.
+# Two equal matrices, one in memory row by row, the other column by column. `reshape` made the
+# row-major one; the transpose of a contiguous transpose is column-major.
 
 # %%
 R = torch.arange(1, 10).reshape(3, 3)
@@ -246,7 +246,7 @@ print("H:", H)
 
 # %% [markdown]
 # ## Concatenation: the other sizes must agree
-# Two rows do not fit beside three. Below them they do.
+# Two rows do not fit beside three. Above them they do.
 
 # %%
 A = torch.zeros(2, 3)
@@ -283,7 +283,7 @@ print("same storage?", v.data_ptr() == v_row.data_ptr() == v_col.squeeze(1).data
 
 # %% [markdown]
 # ## Appending a row
-# `cat` wants as many dimensions on both sides. A vector has one, a row of a matrix two.
+# `cat` wants as many dimensions on both sides. A vector has one, a matrix of one row two.
 
 # %%
 A = torch.zeros(2, 3)

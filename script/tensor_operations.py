@@ -1,14 +1,13 @@
 # %% [markdown]
 # # Operations on tensors
-# One call replaces a loop: entry by entry, along a dimension, or as linear algebra. Watch the
-# shapes, they tell what an operation does.
+# One call replaces a loop: by entry, along a dimension, or as linear algebra. Watch the shapes.
 
 # %%
 import torch
 
 # %% [markdown]
 # ## Entrywise operations
-# A function of a tensor is taken at each entry, and the shape stays.
+# `exp`, `log` and `sin` are taken at each entry, and the shape stays.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
@@ -72,7 +71,7 @@ print("rows of shares add up to", shares.sum(dim=1), " without keepdim to", wron
 
 # %% [markdown]
 # ## Basic linear algebra
-# `@` is the matrix product, the matrix-vector product and the inner product, by the shapes.
+# `@` is the matrix-vector product or the inner product, by the shapes.
 
 # %%
 A = torch.tensor([[1.0, 2.0], [3.0, 4.0]])

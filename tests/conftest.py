@@ -59,7 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that wait for other processes come last, which saves ten seconds and more."""
-    items.sort(key=lambda item: bool({"run_of", "default_of", "notebook"} & {*item.fixturenames}))
+    waiting = {"run_of", "default_of", "notebook", "whole_way"}
+    items.sort(key=lambda item: bool(waiting & {*item.fixturenames}))
 
 
 def git(*arguments: str, cwd: Path = ROOT) -> str | None:

@@ -77,6 +77,15 @@ def recorded(tour: Tour, printed: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def quote_in_readme() -> None:
+    """Put the last example of inplace.py into the README, where that quotes it."""
+    readme, tour = ROOT / "README.md", read(ROOT / "script" / "inplace.py")
+    text = readme.read_text(encoding="utf-8")
+    lines = "".join(f"    {line}\n" for line in tour.showing[-1].expected)
+    text = re.sub(r"(?<=ten million numbers\):\n\n)(    .*\n)+", lambda _: lines, text)
+    readme.write_text(text, encoding="utf-8")
+
+
 def record(name: str, folder: Path) -> None:
     """Run a script until its ratios agree, and put its figures and examples in their places."""
     path = ROOT / "script" / f"{name}.py"
@@ -104,3 +113,4 @@ if __name__ == "__main__":
     for name in sys.argv[1:] or SCRIPTS:
         with tempfile.TemporaryDirectory() as folder:
             record(name, Path(folder))
+    quote_in_readme()

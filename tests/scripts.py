@@ -23,6 +23,7 @@ SCRIPTS = {
     "gradient_geometry": Script(("tangent_plane.png", "steepest_descent_unit_circle.png")),
     "gd_nd_torch": Script(("gd_nd_diagnostics.png",)),
     "gd_nd_cost": timed("gd_nd_cost.png", SIZES="[1, 20, 30, 40]", LARGE="100"),
+    "check_environment": Script(),
     "tensor_creation": Script(),
     "tensor_manipulation": Script(("memory_layout_row_vs_col.png",)),
     "tensor_operations": Script(),

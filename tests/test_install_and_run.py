@@ -9,7 +9,7 @@ FIGURE = ROOT / "figures" / "gd_torch_quadratic_diagnostics.png"
 
 if os.name == "nt":
     PYTHON = ROOT / ".venv" / "Scripts" / "python.exe"
-    INSTALL = r"powershell -ExecutionPolicy Bypass -File .\script\install.ps1"
+    INSTALL = r"powershell -ExecutionPolicy Bypass -File script/install.ps1"
 else:
     PYTHON = ROOT / ".venv" / "bin" / "python"
     INSTALL = "bash script/install.sh"

@@ -9,7 +9,8 @@ from scripts import SCRIPTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 UNIX = "**macOS and Linux**"
-WINDOWS = "**Windows, in PowerShell**"
+WINDOWS = "**Windows**"
+BLOCK = "(`inplace.py`, ten million numbers):"
 
 
 def section(title: str) -> str:
@@ -81,7 +82,7 @@ def test_corrections_are_quoted():
 
 
 def test_block_of_a_timed_tour_is_its_example():
-    block = commands(README.split("(`inplace.py`, ten million numbers):")[1])
+    block = commands(README.split(BLOCK)[1])
     example = tour.read(ROOT / "script" / "inplace.py").showing[-1].expected
     assert block == [line.strip() for line in example]
 
