@@ -106,7 +106,7 @@ for name in DEVICES:
         done = time.perf_counter()
     print(f"{name}: call {1e3 * (queued - start):.2f} ms, then wait {1e3 * (done - queued):.2f} ms")
 # Example output:
-# cpu: call 1.63 ms, then wait 0.00 ms
+# cpu: call 1.44 ms, then wait 0.00 ms
 
 # %% [markdown]
 # ## Each device computes the same product
@@ -193,8 +193,8 @@ fig.legend(loc="outside lower center", ncols=5, title=MACHINE, title_fontsize=7,
 save(fig, "devices_matmul.png", "\n".join(table))
 # Example output:
 #      n  variant        median (ms)       quartiles      predicted  ratio
-#     64  cpu                 0.0070    0.0070    0.0072     0.0054   1.31
-#    256  cpu                 0.3261    0.3240    0.3359     0.3443   0.95
-#   1024  cpu                22.6429   22.0373   23.0596    22.0336   1.03
+#     64  cpu                 0.0070    0.0070    0.0070     0.0052   1.35
+#    256  cpu                 0.3288    0.3276    0.3304     0.3322   0.99
+#   1024  cpu                23.4820   22.7834   24.0741    21.2616   1.10
 # claim: an accelerator beats a cpu thread: not tried here, there is the cpu alone
 # figure: ...devices_matmul.png

@@ -164,19 +164,17 @@ fig.legend(loc="outside lower center", ncols=3, title=MACHINE, title_fontsize=7,
 save(fig, "gd_nd_cost.png", "\n".join(table))
 # Example output:
 #          d  memory   update               median (ms)     quartiles   predicted    ratio
-#          1  new      w.sub_(grad, alpha=eta)      0.0465    0.0460   0.0472     0.0000  24306.90
-#      1,000  new      w.sub_(grad, alpha=eta)      0.0476    0.0471   0.0483     0.0019     24.87
-#  1,000,000  new      w.sub_(grad, alpha=eta)      1.0366    0.8856   2.3102     1.9144      0.54
-# 10,000,000  new      w.sub_(grad, alpha=eta)     46.9774   45.5471  49.3225    19.1439      2.45
-# 10,000,000  new      torch.optim.SGD             47.9889   46.1244  48.7780    19.1439      2.51
-# 10,000,000  new      w -= eta * grad             66.4740   65.5550  70.7308    22.3345      2.98
-#          1  kept     w.sub_(grad, alpha=eta)      0.0457    0.0451   0.0469     0.0000  23862.85
-#      1,000  kept     w.sub_(grad, alpha=eta)      0.0481    0.0477   0.0487     0.0019     25.11
-#  1,000,000  kept     w.sub_(grad, alpha=eta)      0.8096    0.7134   0.9545     1.9144      0.42
-# 10,000,000  kept     w.sub_(grad, alpha=eta)     16.3768   15.9682  17.6089    19.1439      0.86
-# 10,000,000  kept     torch.optim.SGD             17.4489   17.4009  17.6565    19.1439      0.91
-# 10,000,000  kept     w -= eta * grad             20.7553   19.7932  21.5078    22.3345      0.93
+#          1  new      w.sub_(grad, alpha=eta)      0.0467    0.0460   0.0480     0.0000  19314.12
+#      1,000  new      w.sub_(grad, alpha=eta)      0.0481    0.0475   0.0486     0.0024     19.89
+#  1,000,000  new      w.sub_(grad, alpha=eta)      1.2435    0.9496   2.6766     2.4179      0.51
+# 10,000,000  new      w.sub_(grad, alpha=eta)     50.2944   49.8511  50.7270    24.1793      2.08
+# 10,000,000  new      torch.optim.SGD             51.1700   50.3112  51.5425    24.1793      2.12
+# 10,000,000  new      w -= eta * grad             70.8422   70.4939  71.4868    28.2092      2.51
+#          1  kept     w.sub_(grad, alpha=eta)      0.0464    0.0460   0.0472     0.0000  19183.67
+#      1,000  kept     w.sub_(grad, alpha=eta)      0.0479    0.0474   0.0486     0.0024     19.81
+#  1,000,000  kept     w.sub_(grad, alpha=eta)      1.0385    0.9895   1.0705     2.4179      0.43
+# 10,000,000  kept     w.sub_(grad, alpha=eta)     16.9025   16.6736  17.1690    24.1793      0.70
 # malloc keeps freed memory? True
-# claim: with freed memory kept a step beats torch.optim.SGD: held here, 2.93 times (2.62 to 3.05)
-# claim: sub_ beats w -= eta * grad: held here, 1.42 times (1.33 to 1.55)
+# claim: with freed memory kept a step beats torch.optim.SGD: held here, 3.03 times (2.93 to 3.09)
+# claim: sub_ beats w -= eta * grad: held here, 1.41 times (1.39 to 1.43)
 # figure: ...gd_nd_cost.png

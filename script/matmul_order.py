@@ -186,16 +186,16 @@ fig.legend(loc="outside lower center", ncols=4, title=MACHINE, title_fontsize=7,
 save(fig, "matmul_order_timing.png", "\n".join(table))
 # Example output:
 #    p  variant       median (ms)       quartiles      predicted  ratio
-#  512  (A @ B) @ C       5.4335    5.3951   5.5124     5.3798   1.01
-#  512  A @ (B @ C)       5.4689    5.4372   5.5396     5.3798   1.02
-#  512  multi_dot         5.4486    5.3920   5.4905     5.3798   1.01
-#   64  (A @ B) @ C       0.6913    0.6887   0.7122     0.6725   1.03
-#   64  A @ (B @ C)       2.9918    2.9730   3.0214     3.0261   0.99
-#   64  multi_dot         0.6948    0.6906   0.7152     0.6725   1.03
-#    8  (A @ B) @ C       0.3735    0.3721   0.3926     0.0841   4.44
-#    8  A @ (B @ C)       2.8220    2.7332   2.9596     2.7319   1.03
-#    8  multi_dot         0.3771    0.3724   0.3921     0.0841   4.49
-# claim: (AB)C is faster than A(BC): held here, 7.56 times (6.96 to 7.95)
+#  512  (A @ B) @ C       5.3857    5.3136   5.4258     5.3356   1.01
+#  512  A @ (B @ C)       5.3800    5.3218   5.4432     5.3356   1.01
+#  512  multi_dot         5.3850    5.3417   5.5221     5.3356   1.01
+#   64  (A @ B) @ C       0.6915    0.6882   0.7130     0.6670   1.04
+#   64  A @ (B @ C)       2.9929    2.9632   3.0636     3.0013   1.00
+#   64  multi_dot         0.6923    0.6877   0.7127     0.6670   1.04
+#    8  (A @ B) @ C       0.3758    0.3740   0.3781     0.0834   4.51
+#    8  A @ (B @ C)       2.8548    2.7595   2.9218     2.7095   1.05
+#    8  multi_dot         0.3733    0.3718   0.3758     0.0834   4.48
+# claim: (AB)C is faster than A(BC): held here, 7.60 times (7.30 to 7.81)
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
@@ -213,7 +213,7 @@ for name, (_, median, _) in times.items():
 print("claim: a slow path for a row-major B of 8 columns:",
       verdict(times["A @ B"], times["B column-major"]))
 # Example output:
-# A @ B              0.3001 ms, 1.00 times A @ B
-# B column-major     0.1191 ms, 0.40 times A @ B
-# B of 16 columns    0.1118 ms, 0.37 times A @ B
-# claim: a slow path for a row-major B of 8 columns: held here, 2.52 times (2.46 to 2.55)
+# A @ B              0.2983 ms, 1.00 times A @ B
+# B column-major     0.1179 ms, 0.40 times A @ B
+# B of 16 columns    0.1109 ms, 0.37 times A @ B
+# claim: a slow path for a row-major B of 8 columns: held here, 2.53 times (2.47 to 2.55)

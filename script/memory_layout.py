@@ -153,20 +153,20 @@ fig.supxlabel(MACHINE, size=7, color="0.4")
 save(fig, "memory_layout_efficiency.png", "\n".join(table))
 # Example output:
 #       m  variant       median (ms)       quartiles      predicted  ratio
-#     512  A.sum(dim=1)      0.0151    0.0148   0.0168     0.0551   0.27
-#     512  A.sum(dim=0)      0.0267    0.0257   0.0271     0.0551   0.48
-#     512  A[i].sum()        0.0015    0.0015   0.0018     0.0001  14.02
-#     512  F[i].sum()        0.0028    0.0027   0.0033     0.0017   1.65
-#   4,096  A.sum(dim=1)      0.0920    0.0914   0.0947     0.4399   0.21
-#   4,096  A.sum(dim=0)      0.3051    0.3012   0.3199     0.4407   0.69
-#   4,096  A[i].sum()        0.0019    0.0019   0.0020     0.0009   2.20
-#   4,096  F[i].sum()        0.0236    0.0233   0.0243     0.0137   1.72
-#  32,768  A.sum(dim=1)      2.7185    2.6208   3.0792     3.5184   0.77
-#  32,768  A.sum(dim=0)      7.6377    7.3673   7.7812     3.5252   2.17
-#  32,768  A[i].sum()        0.0074    0.0071   0.0080     0.0069   1.08
-#  32,768  F[i].sum()        0.1865    0.1814   0.1891     0.1099   1.70
-# claim: row sums beat column sums: held here, 2.81 times (2.39 to 2.97)
-# claim: step 1 beats step 512: held here, 25.05 times (22.59 to 26.81)
+#     512  A.sum(dim=1)      0.0146    0.0144   0.0147     0.0434   0.34
+#     512  A.sum(dim=0)      0.0252    0.0251   0.0253     0.0434   0.58
+#     512  A[i].sum()        0.0015    0.0015   0.0015     0.0001  17.49
+#     512  F[i].sum()        0.0027    0.0027   0.0027     0.0014   1.97
+#   4,096  A.sum(dim=1)      0.0912    0.0907   0.0917     0.3463   0.26
+#   4,096  A.sum(dim=0)      0.2953    0.2937   0.2998     0.3469   0.85
+#   4,096  A[i].sum()        0.0018    0.0018   0.0018     0.0007   2.69
+#   4,096  F[i].sum()        0.0233    0.0232   0.0236     0.0108   2.16
+#  32,768  A.sum(dim=1)      2.4742    2.3927   2.5403     2.7696   0.89
+#  32,768  A.sum(dim=0)      6.9294    6.7788   7.0216     2.7749   2.50
+#  32,768  A[i].sum()        0.0063    0.0059   0.0066     0.0054   1.16
+#  32,768  F[i].sum()        0.1830    0.1811   0.1846     0.0865   2.12
+# claim: row sums beat column sums: held here, 2.80 times (2.67 to 2.93)
+# claim: step 1 beats step 512: held here, 29.25 times (27.53 to 31.07)
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
@@ -189,12 +189,12 @@ for name, (_, median, _) in times.items():
     ratio = median / times["a row of A" if name.startswith("a row") else "row sums of A"][1]
     print(f"{name:<20} {1e3 * median:9.4f} ms {ratio:7.2f} times")
 # Example output:
-# row sums of A           2.6364 ms    1.00 times
-# column sums of A        7.3840 ms    2.80 times
-# ones @ A                2.8688 ms    1.09 times
-# column sums of F        2.5784 ms    0.98 times
-# row sums of F           7.6485 ms    2.90 times
-# a row of A              0.0073 ms    1.00 times
-# a row of F              0.1838 ms   25.06 times
-# a row of F, gaps        0.0807 ms   11.00 times
-# a row a line apart      0.2122 ms   28.92 times
+# row sums of A           2.6896 ms    1.00 times
+# column sums of A        7.0264 ms    2.61 times
+# ones @ A                2.7482 ms    1.02 times
+# column sums of F        2.5457 ms    0.95 times
+# row sums of F           7.0382 ms    2.62 times
+# a row of A              0.0071 ms    1.00 times
+# a row of F              0.1836 ms   25.89 times
+# a row of F, gaps        0.0810 ms   11.42 times
+# a row a line apart      0.2253 ms   31.77 times

@@ -172,19 +172,19 @@ fig.legend(loc="outside lower center", ncols=5, title=MACHINE, title_fontsize=7,
 save(fig, "vectorization_timing.png", "\n".join(table))
 # Example output:
 #         n  variant     median (ms)       quartiles         predicted      ratio
-#       100  loop             0.1043     0.1036     0.1061    0.00002    6353.22
-#       100  loop, list       0.0035     0.0035     0.0036    0.00013      26.88
-#       100  sum(w * w)       0.0024     0.0024     0.0024    0.00005      48.98
-#       100  dot(w, w)        0.0009     0.0009     0.0009    0.00002      53.34
-#    10,000  loop            10.5428    10.5211    10.5718    0.00164    6420.98
-#    10,000  loop, list       0.3354     0.3251     0.3398    0.01314      25.53
-#    10,000  sum(w * w)       0.0036     0.0036     0.0036    0.00493       0.74
-#    10,000  dot(w, w)        0.0017     0.0017     0.0017    0.00164       1.04
+#       100  loop             0.1049     0.1045     0.1069    0.00002    5602.41
+#       100  loop, list       0.0034     0.0034     0.0036    0.00015      22.97
+#       100  sum(w * w)       0.0025     0.0025     0.0025    0.00006      44.20
+#       100  dot(w, w)        0.0009     0.0009     0.0010    0.00002      50.24
+#    10,000  loop            10.6122    10.5601    10.6492    0.00187    5667.89
+#    10,000  loop, list       0.3471     0.3452     0.3488    0.01498      23.17
+#    10,000  sum(w * w)       0.0037     0.0037     0.0037    0.00562       0.65
+#    10,000  dot(w, w)        0.0017     0.0017     0.0017    0.00187       0.91
 # now the loop over 5,000,000 numbers, once: about 5.3 s
-# 5,000,000  loop          5573.7243  5573.7243  5573.7243    0.82097    6789.23
-# 5,000,000  loop, list     164.7748   164.7748   164.7748    6.56773      25.09
-# 5,000,000  sum(w * w)       1.5331     1.4818     1.6644    2.46290       0.62
-# 5,000,000  dot(w, w)        0.5174     0.4880     0.6160    0.82097       0.63
-# claim: one call beats a loop over w: held here, 10,772.00 times (9,048.36 to 11,422.19)
-# claim: one pass is faster than two: held here, 2.96 times (2.41 to 3.41)
+# 5,000,000  loop          5326.7310  5326.7310  5326.7310    0.93617    5689.91
+# 5,000,000  loop, list     161.6975   161.6975   161.6975    7.48938      21.59
+# 5,000,000  sum(w * w)       1.5527     1.4026     1.7265    2.80852       0.55
+# 5,000,000  dot(w, w)        0.4482     0.4061     0.5319    0.93617       0.48
+# claim: one call beats a loop over w: held here, 11,885.53 times (10,014.94 to 13,115.68)
+# claim: one pass is faster than two: held here, 3.46 times (2.64 to 4.25)
 # figure: ...vectorization_timing.png
