@@ -138,19 +138,6 @@ def test_run_from_elsewhere_it_prints_where_its_figures_lie(name, run_of):
     assert len(printed) == len(figures)
 
 
-def test_where_no_figure_can_be_written_all_numbers_are_printed_first(tmp_path):
-    (tmp_path / "figures").touch()
-    run = python(copy_alone(tmp_path).name, cwd=tmp_path)
-    assert run.returncode == 1
-    assert [line.split()[0] for line in run.stdout.splitlines()] == [
-        "[quadratic]",
-        "[shifted]",
-        "[doublewell]",
-    ]
-    assert "Traceback" not in run.stderr
-    assert str(tmp_path / "figures") in run.stderr.splitlines()[-1]
-
-
 @pytest.mark.parametrize("name", DRAWING_PROGRAMS)
 def test_figures_of_a_program_are_fit_to_read(name, tmp_path, monkeypatch):
     """Those of the tours are checked cell by cell."""

@@ -558,7 +558,7 @@ OWN_MESSAGE = "uv's own message above is the cause. "
         (
             "VENV",
             "export STAND_IN_PYTHON=3.10.9",
-            "this is Python 3.10.9. Set UV_PYTHON to 3.11, 3",
+            "this is Python 3.10.9. Set UV_PYTHON to one of",
         ),
         ("DRY_RUN", FAIL.format("dns error"), "choosing the torch build failed. Check the network"),
         ("DRY_RUN", NO_WHEEL, "there is no PyTorch for this Python's platform, linux-x86_64 musl"),

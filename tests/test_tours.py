@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -197,7 +198,7 @@ def small_notebooks(tmp_path_factory) -> dict[str, Tour]:
 
 
 @pytest.fixture(scope="session")
-def notebook(pool, small_notebooks, tmp_path_factory) -> Callable[[str], list[list[dict]]]:
+def notebook(small_notebooks, tmp_path_factory) -> Iterator[Callable[[str], list[list[dict]]]]:
     """What a notebook of a tour shows under each cell, by the tour's name.
 
     There is another kernel of the same name, as a user may have it: one that cannot start.
@@ -207,8 +208,10 @@ def notebook(pool, small_notebooks, tmp_path_factory) -> Callable[[str], list[li
     other.parent.mkdir(parents=True)
     other.write_text(json.dumps({"argv": ["none"], "display_name": "none", "language": "python"}))
     tours = [*TOURS, *map(as_tour, PROGRAMS), *small_notebooks.values()]
-    run = pool.submit(tour.run_in_kernel, tours, folder, JUPYTER_PATH=str(folder / "other"))
-    return lambda name: run.result()[name]
+    with ThreadPoolExecutor(1) as executor:  # what takes longest does not wait for the rest
+        other = {"JUPYTER_PATH": str(folder / "other")}
+        run = executor.submit(tour.run_in_kernel, tours, folder, **other)
+        yield lambda name: run.result()[name]
 
 
 @pytest.fixture(scope="session", autouse=True)
