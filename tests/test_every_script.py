@@ -1,13 +1,14 @@
 """What holds for every script: it works alone, wherever it lies, however it is treated."""
 
 import re
+import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import tour
-from conftest import LECTURE, ROOT, drawing, files, git, load_script, python
+from conftest import LECTURE, ROOT, drawing, files, git, load_script
 from figure_checks import bad_image, complaints
 from matplotlib.testing.compare import compare_images
 from PIL import Image
@@ -120,13 +121,12 @@ def test_figure_that_cannot_be_written_is_named_in_one_line(name, tmp_path, monk
     assert str(tmp_path / "figures") in line
 
 
-def copy_alone(folder: Path) -> Path:
-    return Path(shutil.copy(ROOT / "script" / "gd_1d_torch.py", folder))
-
-
-def test_copied_into_a_home_it_draws_there_and_prints_a_path_below(tmp_path):
-    run = python(copy_alone(tmp_path).name, cwd=tmp_path)
-    assert run.stdout.splitlines()[-1] == f"figure: figures/{FIRST}"
+def test_copied_into_a_home_it_draws_there_and_prints_a_path_below(tmp_path, monkeypatch, capsys):
+    copy = shutil.copy(ROOT / "script" / "gd_1d_torch.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [copy])
+    runpy.run_path(copy, run_name="__main__")
+    assert capsys.readouterr().out.splitlines()[-1] == f"figure: figures/{FIRST}"
     assert (tmp_path / "figures" / FIRST).exists()
 
 
