@@ -336,9 +336,8 @@ function Test-Wheels([string] $Output) {
         "with glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice")
 }
 
-# Let uv choose the torch build for this machine (CPU, or the CUDA version of its driver), unless
-# the user has chosen, or the index that holds the builds is out of reach. Any build that is there
-# meets requirements.txt, so one that the user names has to be exchanged for it.
+# Let uv choose the torch build for this machine, unless the user has chosen, one is there that
+# will do, or the index of builds is out of reach. A build that the user names is exchanged for it.
 function Select-TorchBuild {
     $build, $old, $words = 'auto', '', ($Run.Pip + '--dry-run' + '--no-deps')
     if ($env:UV_TORCH_BACKEND) {
@@ -368,14 +367,15 @@ function Select-TorchBuild {
     if ($build -eq 'auto' -and $new -match '\+(?!cpu|cu\d|rocm)(.*)') {
         Say "torch build: cpu, since these scripts do not use what $($Matches[1]) is for"
         $build, $new = 'cpu', ($new -replace '\+.*', '+cpu')
+    } elseif (-not $env:UV_TORCH_BACKEND -and $result.Output -match 'no changes') {
+        return Say 'torch build: the one that is there'
     } elseif ($build -eq 'auto') { Say 'torch build: chosen by uv for this machine' }
     $env:UV_TORCH_BACKEND = $build
     $Run.Exchange = $old -and $old -ne $new
 }
 
 function Install-Packages {
-    # found out without the network
-    $words = $Run.Pip + '--dry-run' + '--offline' + $Run.Packages
+    $words = $Run.Pip + '--dry-run' + '--offline' + $Run.Packages # so without the network
     $there = (Invoke-Quietly $Run.Uv $words).Output -match 'no changes'
     if (-not $there -or $env:UV_TORCH_BACKEND) { Select-TorchBuild }
     if ($there -and -not $Run.Exchange) { return Say 'packages: all there' }

@@ -337,9 +337,8 @@ check_wheels() {
         "glibc 2.28, 64-bit Windows, and Macs with Apple silicon. $advice"
 }
 
-# Let uv choose the torch build for this machine (CPU, or the CUDA version of its driver), unless
-# the user has chosen, or the index that holds the builds is out of reach. Any build that is there
-# meets requirements.txt, so one that the user names has to be exchanged for it.
+# Let uv choose the torch build for this machine, unless the user has chosen, one is there that
+# will do, or the index of builds is out of reach. A build that the user names is exchanged for it.
 choose_torch_build() {
     local build=${UV_TORCH_BACKEND:-auto} chosen=${UV_TORCH_BACKEND:+yes} old="" new output
     local ours='^[^+]*$|[+](cpu|cu[0-9]|rocm)'
@@ -365,6 +364,8 @@ choose_torch_build() {
     if ! [[ $build != auto || $new =~ $ours ]]; then
         say "torch build: cpu, since these scripts do not use what ${new#*+} is for"
         build=cpu new=${new%+*}+cpu
+    elif [[ -z $chosen && $output == *"no changes"* ]]; then
+        say "torch build: the one that is there" && return
     elif [ "$build" = auto ]; then
         say "torch build: chosen by uv for this machine"
     fi
@@ -379,8 +380,7 @@ install_packages() {
     [ -z "$missing${UV_TORCH_BACKEND:-}" ] || choose_torch_build
     if [ -z "$missing$exchange" ]; then say "packages: all there" && return; fi
     say "packages: installing requirements.txt"
-    packages+=(${exchange:+--reinstall-package torch})
-    uv_pip_install "${packages[@]}" && return
+    uv_pip_install "${packages[@]}" ${exchange:+--reinstall-package torch} && return
     check_wheels "$(uv_pip_install --dry-run "${packages[@]}" 2>&1)"
     check_owners
     err "installing the packages failed: uv's own message above is the cause. Where the network" \

@@ -618,6 +618,7 @@ UNREACHABLE = FAIL.format("Failed to fetch: https://download.pytorch.org/whl/cpu
         ("", "echo ' + torch==2.13.0'", "torch build: chosen by uv", "auto"),
         ("", "echo ' + torch==2.13.0+xpu'", "torch build: cpu, since these scripts do not", "cpu"),
         ("auto", "echo ' + torch==2.13.0+xpu'", "torch build: cpu, since these", "cpu"),
+        ("", "echo 'Would make no changes'", "torch build: the one that is there", None),
         ("cu128", "exit 1", "torch build: cu128, from UV_TORCH_BACKEND", "cu128"),
     ],
 )
