@@ -76,7 +76,7 @@ def test_all_is_well(tmp_path):
         ("OSError('[WinError 126] Error loading c10.dll')", {}, "Visual C++ runtime"),
         ("ImportError('DLL load failed while importing _C')", {}, "Visual C++ runtime"),
         (
-            "ImportError('/opt/libstdc++.so.6: version `GLIBCXX_3.4.30 not found')",
+            "ImportError('/usr/libstdc++.so.6: version `GLIBCXX_3.4.30 not found')",
             {"LD_LIBRARY_PATH": "/opt"},
             "LD_LIBRARY_PATH brings in other libraries (/opt), unset it",
         ),
@@ -126,9 +126,9 @@ def test_a_device_that_cannot_compute_is_named_and_does_not_fail_the_install(
 
 
 def test_pythonpath_is_named(tmp_path):
-    status, stdout, _ = check(tmp_path, PYTHONPATH="/opt/ros/é")
+    status, stdout, _ = check(tmp_path, PYTHONPATH="/usr/ros/é")
     assert status == 0
-    assert r"PYTHONPATH brings in modules from /opt/ros/\xe9: " in stdout
+    assert r"PYTHONPATH brings in modules from /usr/ros/\xe9: " in stdout
 
 
 @pytest.mark.parametrize("shell", ["/bin/bash", "/usr/bin/fish", "/bin/tcsh"])

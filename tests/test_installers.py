@@ -371,9 +371,9 @@ def test_no_other_project_reaches_in(ready, tmp_path):
 
 
 def test_pythonpath_is_hidden_from_uv_and_not_from_the_check(ready):
-    status, stdout, _ = ready.install(PYTHONPATH="/opt/ros")
+    status, stdout, _ = ready.install(PYTHONPATH="/usr/ros")
     assert status == 0
-    assert "check: PYTHONPATH=/opt/ros\n" in stdout
+    assert "check: PYTHONPATH=/usr/ros\n" in stdout
     assert not any("PYTHONPATH" in call for call in ready.calls())
 
 
