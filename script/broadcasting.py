@@ -30,7 +30,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ print("repeat: strides", repeated.stride(), f" new bytes: {repeated.untyped_stor
 # The dashed rows are not in memory: they are the first one, read again.
 
 # %%
-def cells(ax, left, top, rows, color, side=1.0, real=4):
+def cells(ax: plt.Axes, left: float, top: float, rows: list, color: str, side=1.0, real=4) -> None:
     """A grid of squares with numbers. Rows from real on are not in memory: dashed and empty."""
     for i, row in enumerate(rows):
         for j, number in enumerate(row):
@@ -129,18 +129,18 @@ save(fig, "broadcasting_matrix_vector.png")
 # half an eps of float32.
 
 # %%
-def by_loop(A, v):
+def by_loop(A: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """A_ij v_j, shape (n, d), row by row."""
     B = torch.empty_like(A)
     for i in range(len(A)):
         B[i] = A[i] * v
     return B
 
-def by_repeat(A, v):
+def by_repeat(A: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """A_ij v_j, shape (n, d), with v written out n times first."""
     return A * v.repeat(len(A), 1)
 
-def bytes_moved(n, d):
+def bytes_moved(n: int, d: int) -> dict:
     """Bytes that the operations read and write, 4 for each number, for A of shape (n, d)."""
     return {"loop": 4 * n * (3 * d + 2 * d), "repeat": 4 * (d + n * d + 3 * n * d),
             "A * v": 4 * (2 * n * d + d), "mul(out=B)": 4 * (2 * n * d + d)}
@@ -163,7 +163,7 @@ print("bytes moved for 4 x 3:", bytes_moved(4, 3))
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -173,7 +173,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"

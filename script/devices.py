@@ -18,14 +18,14 @@ import torch
 from torch.utils.benchmark import Timer
 
 
-def works(name, dtype=torch.float32):
+def works(name: str, dtype: torch.dtype = torch.float32) -> bool:
     """Whether it can fill a tensor: a GPU may be there that this build has no code for."""
     try:
         return torch.ones(1, dtype=dtype, device=name).item() == 1
     except (RuntimeError, AssertionError, TypeError):
         return False
 
-def multiply_adds(n):
+def multiply_adds(n: int) -> int:
     """Of a product of two n x n matrices: n for each of its n^2 entries."""
     return n**3
 
@@ -43,7 +43,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ for name in DEVICES:
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -138,7 +138,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"

@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd(
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 BLUE, GREEN, VERMILION = "#0072B2", "#009E73", "#D55E00"  # Okabe-Ito
 
-def save(fig, name):
+def save(fig: plt.Figure, name: str) -> None:
     """Save fig as FIGURES/name and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import sys
 import time
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def save(fig, name, table=""):
 OURS = "w.sub_(grad, alpha=eta)"
 VECTORS = {OURS: 12, "torch.optim.SGD": 12, "w -= eta * grad": 14}
 
-def step(w, update):
+def step(w: torch.Tensor, update: Callable) -> float:
     """A step of gradient descent on ||w||^2 / 2, shape (d,), with the norm that a loop logs."""
     L = 0.5 * w.dot(w)
     L.backward()
@@ -60,7 +61,7 @@ def step(w, update):
     w.grad = None
     return norm
 
-def updates(w, eta):
+def updates(w: torch.Tensor, eta: float) -> dict:
     """Three ways to write w <- w - eta grad."""
     ways = lambda: w.sub_(w.grad, alpha=eta), torch.optim.SGD([w], lr=eta).step
     return dict(zip(VECTORS, [*ways, lambda: w.sub_(eta * w.grad)]))
@@ -81,7 +82,7 @@ for name, vectors in VECTORS.items():
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -91,7 +92,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"

@@ -7,6 +7,7 @@
 # %%
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,22 +22,22 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def f(x):
+def f(x: torch.Tensor) -> torch.Tensor:
     """||x||^2 / 2 of x, shape (..., d), over the last dimension."""
     return 0.5 * (x * x).sum(dim=-1)
 
-def gradient(f, x):
+def gradient(f: Callable, x: torch.Tensor) -> torch.Tensor:
     """The gradient of f at each point of x, shape (..., d), by autograd."""
     x = x.detach().clone().requires_grad_()
     f(x).sum().backward()
     return x.grad
 
-def unit_circle(n):
+def unit_circle(n: int) -> torch.Tensor:
     """n unit vectors at equal angles, shape (n, 2), float64."""
     angle = torch.arange(n, dtype=torch.float64) * (2 * math.pi / n)
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
-def save(fig, name):
+def save(fig: plt.Figure, name: str) -> None:
     """Save fig as FIGURES/name and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)

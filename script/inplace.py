@@ -29,7 +29,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ print("after a sum it works, w.grad:", w.grad)
 # The three write the same numbers, and err by one rounding: at most half an eps of float32.
 
 # %%
-def sums(x, y):
+def sums(x: torch.Tensor, y: torch.Tensor) -> dict:
     """The three ways to add x and y, each shape (n,): into new memory, existing memory, x."""
     z = torch.empty_like(x)
     existing, in_place = lambda: torch.add(x, y, out=z), lambda: x.add_(y)
@@ -99,7 +99,7 @@ print("error at most eps/2?", ((new.double() - exact) / exact).abs().max().item(
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -109,7 +109,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"

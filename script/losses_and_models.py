@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd(
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 SKY, ORANGE = "#56B4E9", "#E69F00"  # Okabe-Ito
 
-def save(fig, name):
+def save(fig: plt.Figure, name: str) -> None:
     """Save fig as FIGURES/name and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)

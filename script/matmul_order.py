@@ -30,7 +30,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def save(fig, name, table=""):
 # Y (n, p) takes mnp multiply-adds. (AB)C takes mnp + mpq, A(BC) takes npq + mnq.
 
 # %%
-def multiply_adds(m, n, p, q):
+def multiply_adds(m: int, n: int, p: int, q: int) -> dict:
     """Multiply-adds of each order for A (m, n), B (n, p), C (p, q). multi_dot takes the cheaper."""
     left, right = m * n * p + m * p * q, n * p * q + m * n * q
     return {"(A @ B) @ C": left, "A @ (B @ C)": right, "multi_dot": min(left, right)}
@@ -66,7 +66,7 @@ print("A(BC) to (AB)C:", work["A @ (B @ C)"] / work["(A @ B) @ C"])
 # AB is as thin as B. BC is as large as A, and has to be multiplied by A.
 
 # %%
-def product(ax, left, middle, names, sizes):
+def product(ax: plt.Axes, left: float, middle: float, names: str, sizes: list) -> float:
     """Draw the names X, Y, Z as X Y = Z from left on, to scale, and return where they end."""
     start = left
     for name, (rows, columns), sign in zip(names.split(), sizes, [r"$\cdot$", "$=$", ""]):
@@ -129,7 +129,7 @@ print("they differ by less than 0.001?", (left - right).abs().max().item() < 1e-
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -139,7 +139,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"

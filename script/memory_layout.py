@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 import timeit
+from collections.abc import Callable
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -32,7 +33,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,7 @@ def save(fig, name, table=""):
 # sum of positive float32 errs by (terms - 1) eps/2 of itself at most.
 
 # %%
-def column_major(A):
+def column_major(A: torch.Tensor) -> torch.Tensor:
     """A copy of A, shape (n, m), with its columns one after the other: strides (1, n)."""
     return A.t().contiguous().t()
 
@@ -76,7 +77,7 @@ print("notes' timer: 50 ms for 1 ms?", timeit.timeit(lambda: time.sleep(1e-3), n
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -86,7 +87,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
@@ -99,16 +100,16 @@ def verdict(slow, fast):
 # many columns at once, and so uses the lines it takes.
 
 # %%
-def next_row_sum(A):
+def next_row_sum(A: torch.Tensor) -> Callable:
     """A function that returns the sum of one row of A, shape (n, m): of the next, each call."""
     rows = cycle(A.unbind(0))
     return lambda: next(rows).sum()
 
-def line_bytes(count, stride):
+def line_bytes(count: int, stride: int) -> int:
     """Bytes of the lines that hold count float32, each stride numbers after the one before."""
     return LINE * min(count, -(-(4 * stride * (count - 1) + 4) // LINE))  # rounded up
 
-def bytes_moved(n, m):
+def bytes_moved(n: int, m: int) -> dict:
     """Bytes that each variant reads and writes, for A and F of shape (n, m)."""
     return {"A.sum(dim=1)": 4 * (n * m + n), "A.sum(dim=0)": 4 * (n * m + m),
             "A[i].sum()": line_bytes(m, 1) + 4, "F[i].sum()": line_bytes(m, n) + 4}
@@ -176,9 +177,8 @@ save(fig, "memory_layout_efficiency.png", "\n".join(table))
 # still hold for the next call; rows a line apart share none.
 
 # %%
-n, m = ROWS, COLUMNS[-1]
-A, ones = torch.ones(n, m, device=DEVICE), torch.ones(n, device=DEVICE)
-F, gap = column_major(A), torch.ones(m, n + 16, device=DEVICE)[:, :n].t()
+A, ones = torch.ones(ROWS, COLUMNS[-1], device=DEVICE), torch.ones(ROWS, device=DEVICE)
+F, gap = column_major(A), torch.ones(COLUMNS[-1], ROWS + 16, device=DEVICE)[:, :ROWS].t()
 times = take_turns({
     "row sums of A": lambda: A.sum(dim=1), "column sums of A": lambda: A.sum(dim=0),
     "ones @ A": lambda: ones @ A, "column sums of F": lambda: F.sum(dim=0),

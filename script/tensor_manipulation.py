@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd(
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 ROW_COLOURS = "#56B4E9", "#E69F00", "#FFFFFF"  # Okabe-Ito sky blue and orange, white
 
-def save(fig, name):
+def save(fig: plt.Figure, name: str) -> None:
     """Save fig as FIGURES/name and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -87,11 +87,11 @@ print("column-major stride:", C.stride(), " memory:", C.as_strided((9,), (1,)).t
 # by stride[0] in memory, a step to the right (solid) by stride[1].
 
 # %%
-def box(ax, x, y, number, row):
+def box(ax: plt.Axes, x: float, y: float, number: torch.Tensor, row: int) -> None:
     ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=ROW_COLOURS[row], edgecolor="black"))
     ax.text(x + 0.5, y + 0.5, number.item(), ha="center", va="center", fontsize=13)
 
-def arrow(ax, start, end, bend, style):
+def arrow(ax: plt.Axes, start: tuple, end: tuple, bend: float, style: str) -> None:
     look = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}", "linestyle": style}
     ax.annotate("", end, start, arrowprops={"facecolor": "black", "linewidth": 1.5, **look})
 

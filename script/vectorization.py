@@ -8,6 +8,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from platform import machine, system
@@ -30,7 +31,7 @@ plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig, name, table=""):
+def save(fig: plt.Figure, name: str, table: str = "") -> None:
     """Save fig, with the table that it was drawn from inside, and print where it lies."""
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
@@ -45,27 +46,27 @@ def save(fig, name, table=""):
 # numbers already. `w * w` writes all squares to memory, for `sum` to read; `dot` adds as it reads.
 
 # %%
-def loop(w):
+def loop(w: torch.Tensor) -> float:
     """Sum of squares of a tensor w, shape (n,), number by number."""
     total = 0.0
     for i in range(len(w)):
         total += w[i].item() ** 2
     return total
 
-def loop_over_list(numbers):
+def loop_over_list(numbers: list) -> float:
     """Sum of squares of a list of Python floats, number by number."""
     total = 0.0
     for number in numbers:
         total += number**2
     return total
 
-def once(run):
+def once(run: Callable) -> np.ndarray:
     """Seconds of a single call, in the place of quartiles: for what takes too long for turns."""
     start = time.perf_counter()
     run()
     return np.full(3, time.perf_counter() - start)
 
-def bytes_moved(n):
+def bytes_moved(n: int) -> dict:
     """Bytes read and written, 4 for each number; a list holds 8-byte pointers to 24-byte floats."""
     return {"loop": 4 * n, "loop, list": 32 * n, "sum(w * w)": 4 * (3 * n + 1),
             "dot(w, w)": 4 * (n + 1)}
@@ -107,7 +108,7 @@ print(f"{running / (len(w) ** 0.5 * eps / 2):.0f} times sqrt(n) eps/2; 32 of the
 # with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
 
 # %%
-def take_turns(variants):
+def take_turns(variants: dict) -> dict:
     """Seconds a call of each function of a dict: first quartile, median, third, by name."""
     options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
     timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
@@ -117,7 +118,7 @@ def take_turns(variants):
             times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
     return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
 
-def verdict(slow, fast):
+def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
     """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
     low, ratio, high = slow / fast[::-1]
     held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
