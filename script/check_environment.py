@@ -60,7 +60,7 @@ def wrong_python(file):
         shell = os.path.basename(os.environ.get("SHELL", ""))
         ending = {"fish": ".fish", "csh": ".csh", "tcsh": ".csh"}.get(shell, "")
         use = "source .venv/bin/activate%s, or: .venv/bin/python script/NAME.py" % ending
-    return ["this is not .venv's Python but %s: in %s, %s" % (sys.executable, root, use)]
+    return ["this is not .venv's Python but %s: in %s, run: %s" % (sys.executable, root, use)]
 
 
 def reaching_in():

@@ -153,7 +153,6 @@ for row, dtype in enumerate([torch.float16, torch.bfloat16, torch.float32, torch
     fraction = round(-math.log2(info.eps))
     exponent = info.bits - 1 - fraction
     colors = [VERMILION] + [BLUE] * exponent + [GREEN] * fraction
-
     y = -5 * row
     for k, (bit, color) in enumerate(zip(bits, colors)):
         face, ink = (color, "white") if bit == "1" else ("white", color)
@@ -373,7 +372,6 @@ for values, accumulator, style, color, label_height in [
     ax.loglog(n, error, style, color=color)
     names = f"{str(values)[6:]} values,\n{str(accumulator)[6:]} accumulator"
     ax.text(1.2e4, label_height, names, color=color, va="center")
-
     if sums[-1] == sums[-2]:
         k = sums.index(sums[-1])  # the last term that counted
         stalls.append(f"in {str(accumulator)[6:]} at {total.item():g}")

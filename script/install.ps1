@@ -243,7 +243,7 @@ function Get-FromPython([string] $Code) {
 }
 
 function Set-Marker([string] $Text) { Set-Content -LiteralPath $Run.Marker $Text -Encoding UTF8 }
-function Test-Supported([string] $Version) { return $Version -match '^3\.1[1-4]\.' }
+function Test-Supported([string] $Version) { return $Version -match '^3\.1[1-5]\.' }
 function Get-Version { Get-FromPython 'import platform; print(platform.python_version())' }
 
 # Why .venv cannot be kept; nothing if it can.

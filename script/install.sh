@@ -279,7 +279,7 @@ venv_problem() {
 }
 
 from_python() { "$venv/bin/python" -I -c "$1" 2>/dev/null; }
-is_supported() { [[ $1 == 3.1[1-4].* ]]; }
+is_supported() { [[ $1 == 3.1[1-5].* ]]; }
 python_version() { from_python 'import platform; print(platform.python_version())'; }
 
 # Leave a healthy .venv in place, marked as being worked on.

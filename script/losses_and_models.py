@@ -259,7 +259,6 @@ for layer, name in zip(model, ["pre-activations", "hidden", "logits"]):
     ax.add_patch(plt.Rectangle((box, -17), right - box, 27, fill=False))
     ax.text((box + right) / 2, 11, type(layer).__name__, ha="center", weight="bold")
     ax.text((box + right) / 2, -9.5, "\n".join(lines), ha="center", va="top")
-
     data = layer(data)  # what leaves the layer
     ax.annotate("", (right + 4, 0), (right, 0), arrowprops={"arrowstyle": "->"})
     end = cells(right + 4.5, *data.shape, SKY)

@@ -97,7 +97,7 @@ def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
 # ## Along rows and down columns
 # All sums in one call, then one row at a time. Predicted is what the bytes take at the speed of a
 # large copy. Memory comes in lines: a row of F takes a whole one for each number. A.sum(dim=0) adds
-# many columns at once, and so uses the lines it takes.
+# many columns at once, and so uses whole lines: they are not why it is slower, see the last cell.
 
 # %%
 def next_row_sum(A: torch.Tensor) -> Callable:
@@ -122,8 +122,8 @@ print(table[0])
 for m in COLUMNS:
     A = torch.ones(ROWS, m, device=DEVICE)
     whole = {"A.sum(dim=1)": partial(A.sum, dim=1), "A.sum(dim=0)": partial(A.sum, dim=0)}
-    each = {"A[i].sum()": next_row_sum(A), "F[i].sum()": next_row_sum(column_major(A))}
-    times = take_turns(whole | each)
+    F = column_major(A)
+    times = take_turns(whole | {"A[i].sum()": next_row_sum(A), "F[i].sum()": next_row_sum(F)})
     for name, seconds in times.items():
         (low, ms, high), predicted = 1e3 * seconds, 1e3 * bytes_moved(ROWS, m)[name] / speed
         row = f"{m:7,}  {name:<13}{ms:11.4f}  {low:8.4f} {high:8.4f}  {predicted:9.4f}"
@@ -135,7 +135,7 @@ print("claim: step 1 beats step 512:", verdict(times["F[i].sum()"], times["A[i].
 columns, row = (times[slow][1] / times[fast][1] for fast, slow in PAIRS)
 fig, axes = plt.subplots(1, 2, figsize=(8, 4.5), sharey=True, layout="constrained")
 names = ("row sums,\nstep 1", "column sums,\nstep $m$"), ("of A,\nstep 1", "of F,\nstep 512")
-for ax, pair, labels, numbers, title in zip(axes, PAIRS, names, (ROWS, 1), ("all rows", "one row")):
+for ax, pair, labels, numbers, title in zip(axes, PAIRS, names, (ROWS, 1), ("a matrix", "a row")):
     for name, label, color, marker in zip(pair, labels, ("#0072B2", "#D55E00"), "os"):
         low, ns, high = 1e9 * np.transpose([found[name] for found in results]) / numbers / COLUMNS
         ax.errorbar(COLUMNS, ns, [ns - low, high - ns], color=color, marker=marker)
@@ -143,7 +143,7 @@ for ax, pair, labels, numbers, title in zip(axes, PAIRS, names, (ROWS, 1), ("all
         ax.text(1.4 * COLUMNS[-1], ns[-1], label, color=color, va=side)
     ax.plot(COLUMNS, [4e9 / speed] * len(COLUMNS), color="0.6", zorder=0)
     ax.set(xscale="log", yscale="log", xlim=(COLUMNS[0] / 2, 40 * COLUMNS[-1]), ymargin=0.15)
-    ax.set(xlabel="numbers in a row, $m$", title=f"{title} a call")
+    ax.set(xlabel="numbers in a row, $m$", title=f"{title} at a time")
     ax.set_xticks(COLUMNS, COLUMNS, minor=False)
     ax.minorticks_off()
 axes[0].set_ylabel("time per number (ns)")
@@ -154,27 +154,27 @@ fig.supxlabel(MACHINE, size=7, color="0.4")
 save(fig, "memory_layout_efficiency.png", "\n".join(table))
 # Example output:
 #       m  variant       median (ms)       quartiles      predicted  ratio
-#     512  A.sum(dim=1)      0.0146    0.0144   0.0147     0.0434   0.34
-#     512  A.sum(dim=0)      0.0252    0.0251   0.0253     0.0434   0.58
-#     512  A[i].sum()        0.0015    0.0015   0.0015     0.0001  17.49
-#     512  F[i].sum()        0.0027    0.0027   0.0027     0.0014   1.97
-#   4,096  A.sum(dim=1)      0.0912    0.0907   0.0917     0.3463   0.26
-#   4,096  A.sum(dim=0)      0.2953    0.2937   0.2998     0.3469   0.85
-#   4,096  A[i].sum()        0.0018    0.0018   0.0018     0.0007   2.69
-#   4,096  F[i].sum()        0.0233    0.0232   0.0236     0.0108   2.16
-#  32,768  A.sum(dim=1)      2.4742    2.3927   2.5403     2.7696   0.89
-#  32,768  A.sum(dim=0)      6.9294    6.7788   7.0216     2.7749   2.50
-#  32,768  A[i].sum()        0.0063    0.0059   0.0066     0.0054   1.16
-#  32,768  F[i].sum()        0.1830    0.1811   0.1846     0.0865   2.12
-# claim: row sums beat column sums: held here, 2.80 times (2.67 to 2.93)
-# claim: step 1 beats step 512: held here, 29.25 times (27.53 to 31.07)
+#     512  A.sum(dim=1)      0.0144    0.0142   0.0146     0.0397   0.36
+#     512  A.sum(dim=0)      0.0255    0.0253   0.0257     0.0397   0.64
+#     512  A[i].sum()        0.0015    0.0015   0.0015     0.0001  19.14
+#     512  F[i].sum()        0.0026    0.0026   0.0027     0.0012   2.13
+#   4,096  A.sum(dim=1)      0.0916    0.0910   0.0925     0.3173   0.29
+#   4,096  A.sum(dim=0)      0.3188    0.3048   0.3262     0.3178   1.00
+#   4,096  A[i].sum()        0.0020    0.0019   0.0021     0.0006   3.21
+#   4,096  F[i].sum()        0.0241    0.0237   0.0250     0.0099   2.43
+#  32,768  A.sum(dim=1)      2.5028    2.4005   2.6094     2.5378   0.99
+#  32,768  A.sum(dim=0)      6.9240    6.8765   7.2027     2.5427   2.72
+#  32,768  A[i].sum()        0.0065    0.0060   0.0070     0.0050   1.32
+#  32,768  F[i].sum()        0.1806    0.1774   0.1848     0.0793   2.28
+# claim: row sums beat column sums: held here, 2.77 times (2.64 to 3.00)
+# claim: step 1 beats step 512: held here, 27.65 times (25.34 to 30.66)
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
 # ## The causes, taken away
-# `ones @ A` makes the column sums in steps of 1. Steps of 2048 bytes fall on few places of a cache:
-# a gap after each column of F spreads them. Rows next to each other share lines, which a cache may
-# still hold for the next call; rows a line apart share none.
+# `ones @ A` makes the column sums in steps of 1; in F rows and columns change places. Steps of 2048
+# bytes fall on few places of a cache: a gap after each column of F spreads them. Rows next to each
+# other share lines, which a cache may still hold for the next call; rows a line apart share none.
 
 # %%
 A, ones = torch.ones(ROWS, COLUMNS[-1], device=DEVICE), torch.ones(ROWS, device=DEVICE)
@@ -189,12 +189,12 @@ for name, (_, median, _) in times.items():
     ratio = median / times["a row of A" if name.startswith("a row") else "row sums of A"][1]
     print(f"{name:<20} {1e3 * median:9.4f} ms {ratio:7.2f} times")
 # Example output:
-# row sums of A           2.6896 ms    1.00 times
-# column sums of A        7.0264 ms    2.61 times
-# ones @ A                2.7482 ms    1.02 times
-# column sums of F        2.5457 ms    0.95 times
-# row sums of F           7.0382 ms    2.62 times
-# a row of A              0.0071 ms    1.00 times
-# a row of F              0.1836 ms   25.89 times
-# a row of F, gaps        0.0810 ms   11.42 times
-# a row a line apart      0.2253 ms   31.77 times
+# row sums of A           2.6825 ms    1.00 times
+# column sums of A        7.1732 ms    2.67 times
+# ones @ A                2.9506 ms    1.10 times
+# column sums of F        2.5345 ms    0.94 times
+# row sums of F           7.1089 ms    2.65 times
+# a row of A              0.0073 ms    1.00 times
+# a row of F              0.1855 ms   25.46 times
+# a row of F, gaps        0.0782 ms   10.73 times
+# a row a line apart      0.2456 ms   33.70 times

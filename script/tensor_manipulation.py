@@ -107,7 +107,6 @@ for ax, order, M in zip(axes, ["row", "column"], [R, R.t().contiguous().t()]):
             box(ax, offset, 0, memory[offset], i)
             ax.text(offset + 0.5, -0.2, offset, ha="center", va="top", color="dimgray")
     ax.text(4.5, -0.9, "position in memory", ha="center", va="top", color="dimgray")
-
     # one step down, from 1 to 4, and one to the right, from 8 to 9: in the matrix, in memory
     arrow(ax, (3, 6.5), (3, 5.5), 0.6, "--")
     ax.text(2.5, 6, f"stride[0] = {down}", ha="right", va="center")

@@ -603,6 +603,12 @@ def test_the_python_that_can_be_changed_is_named(ready, system, platform, advice
     assert_fails(ready, advice, STAND_IN_PLATFORM=platform, **environ)
 
 
+@pytest.mark.parametrize("minor", range(10, 17))
+def test_pythons_from_3_11_to_3_15_will_do(ready, minor):
+    status, _, stderr = ready.install(STAND_IN_PYTHON=f"3.{minor}.1")
+    assert (status == 0) == (11 <= minor <= 15), stderr
+
+
 # The torch build
 
 UNREACHABLE = FAIL.format("Failed to fetch: https://download.pytorch.org/whl/cpu/torch/")

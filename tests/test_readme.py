@@ -9,7 +9,7 @@ from scripts import SCRIPTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 UNIX = "**macOS and Linux**"
-WINDOWS = "**Windows**"
+WINDOWS = "**Windows**, in PowerShell"
 BLOCK = "(`inplace.py`, ten million numbers):"
 
 
