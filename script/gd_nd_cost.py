@@ -119,7 +119,7 @@ def freed_memory_kept():
             for option, size in (MMAP_MAX, 2**16), (MMAP_THRESHOLD, 2**25), (TRIM_THRESHOLD, 2**26):
                 libc.mallopt(option, size)
             libc.malloc_trim(0)
-            [libc.malloc(2**25) for _ in range(16)]  # gaps that large blocks would reuse
+            [libc.malloc(2**25) for _ in range(48)]  # gaps that large blocks would reuse
 
 # %% [markdown]
 # ## The cost of a step, and its causes taken away
@@ -146,8 +146,9 @@ for memory, setting in ("new", nullcontext), ("kept", freed_memory_kept):
                 table.append(f"{row}  {predicted:9.4f} {ms / predicted:9.2f}")
                 print(table[-1], flush=True)
                 results.setdefault((memory, name), []).append(seconds)
+        del w, ways  # here, so that their memory is given back, too
 print("malloc keeps freed memory?", kept)
-new, sgd, temporary = (results["new", name][-1] for name in ways)
+new, sgd, temporary = (results["new", name][-1] for name in VECTORS)
 print("claim: with freed memory kept a step beats torch.optim.SGD:", verdict(sgd, times[OURS]))
 print("claim: sub_ beats w -= eta * grad:", verdict(temporary, new))
 fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")

@@ -180,7 +180,7 @@ def freed_memory_kept():
             for option, size in (MMAP_MAX, 2**16), (MMAP_THRESHOLD, 2**25), (TRIM_THRESHOLD, 2**26):
                 libc.mallopt(option, size)
             libc.malloc_trim(0)
-            [libc.malloc(2**25) for _ in range(16)]  # gaps that large blocks would reuse
+            [libc.malloc(2**25) for _ in range(48)]  # gaps that large blocks would reuse
 
 # %%
 variants = sums(torch.ones(SIZES[-1], device=DEVICE), torch.ones(SIZES[-1], device=DEVICE))
