@@ -25,8 +25,8 @@ def test_each_variant_leaves_the_sum_where_it_says():
     assert x.tolist() == [11, 22]
 
 
-# In a fresh process, whose heap has no gaps: page faults of a second block of 40 MB, those of memory
-# that is new to the process, and the bytes of the process that lie in memory.
+# In a fresh process, whose heap has no gaps: page faults of a second block of 40 MB, which tell of
+# memory that is new to the process, and the bytes of the process that lie in memory.
 KEEPING = """
 import json, resource, torch
 from pathlib import Path
