@@ -90,7 +90,7 @@ for name in DEVICES:
 
 # %% [markdown]
 # ## Wait before you read the clock
-# On a GPU a call returns when its work is queued, on the CPU when it is done.
+# On a GPU a call returns when its work is queued, on the CPU when it is done (here on all cores).
 
 # %%
 for name in DEVICES:
