@@ -7,15 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-# before matplotlib and torch are imported: tests need no screen, and torch's idle threads leave
-# the cores to the scripts that run beside
-os.environ.update(MPLBACKEND="Agg", OMP_WAIT_POLICY="passive")
+os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported: tests need no screen
 
 import matplotlib
 import pytest
@@ -48,8 +45,17 @@ NO_COMFORT = {
     "HOME": "/nonexistent",
     "MPLCONFIGDIR": matplotlib.get_cachedir(),
 }
-ALL_BUT_TIMED = "import runpy, sys\nfor sys.argv in [[p] for p in sys.argv[1:]]: "
-ALL_BUT_TIMED += "runpy.run_path(*sys.argv, run_name='__main__')"
+# git as if just installed: without settings, attributes, ignored files or hooks of the user's or of
+# the machine's.
+FRESH_GIT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TEMPLATE_DIR": "",
+    "HOME": "/nonexistent",
+    "XDG_CONFIG_HOME": "/nonexistent",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,35 +63,35 @@ def pytest_configure(config: pytest.Config) -> None:
     matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that wait for other processes come last, those that start the longest one first.
+def git(*arguments: str | Path, cwd: Path) -> str:
+    """What git prints in the folder cwd. An error fails the test with git's own words.
 
-    That saves ten seconds and more.
+    The user's GIT_ variables are left out: in a hook they lead to the user's own repository. Where
+    there is no git the test is skipped; macOS has one that does no more than offer developer tools.
     """
-    waiting = {"run_of", "default_of", "notebook", "whole_way"}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environ |= FRESH_GIT
 
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
-        return bool(waiting & {*item.fixturenames}), item.path.stem != "test_tours"
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=cwd, env=environ, capture_output=True, encoding="utf-8")
 
-    items.sort(key=turn)
-
-
-def git(*arguments: str, cwd: Path = ROOT) -> str | None:
-    """What git prints of a checkout; None where there is no git, or no checkout, or it fails."""
-    if shutil.which("git") is None:
-        return None
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
-    run = subprocess.run(["git", *who, *arguments], cwd=cwd, capture_output=True, text=True)
-    return None if run.returncode else run.stdout
+    if shutil.which("git") is None or run("git", "--version").returncode != 0:
+        pytest.skip("needs git, which is not installed here")
+    done = run("git", "-c", "user.name=A", "-c", "user.email=a@example.com", *arguments)
+    assert done.returncode == 0, f"git {' '.join(map(str, arguments))}: {done.stderr}"
+    return done.stdout
 
 
 @cache
-def files() -> set[str]:
-    """The files of the repository, as git knows them, whatever runs have drawn or deleted since."""
-    tracked = git("ls-files")
-    if tracked is not None:
-        return set(tracked.splitlines())
-    return {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file()}
+def tracked() -> set[str]:
+    """The files that git tracks in this repository, whatever runs have drawn or deleted since.
+
+    A download has no list of them: the test is skipped, even if another repository lies around it.
+    """
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a git clone, which this folder is not")
+    # it is read only, so it may belong to another user
+    return set(git("-c", "safe.directory=*", "ls-files", "-z", cwd=ROOT).split("\0")) - {""}
 
 
 @cache
@@ -114,75 +120,48 @@ def python(*arguments: str | Path, cwd: Path, **environ: str) -> SimpleNamespace
     )
 
 
-def run_alone(name: str, folder: Path) -> SimpleNamespace:
+def run_alone(name: str, folder: Path, small: dict[str, str]) -> SimpleNamespace:
     """Copy script/<name>.py alone into folder/script, run it there from another directory.
 
-    A timed tour runs with small CONSTANTS. Returns stdout and figures: the path of each file that
-    the run left beside script/, by its name.
+    The CONSTANTS in small are changed in the copy. Returns stdout and figures: the path of each
+    file that the run left in the folder, by its name below figures/.
     """
     copy, elsewhere = folder / "script" / f"{name}.py", folder / "elsewhere"
-    copy.parent.mkdir(parents=True)
+    copy.parent.mkdir()
     elsewhere.mkdir()
     code = (ROOT / "script" / copy.name).read_text(encoding="utf-8")
-    copy.write_text(shrunk(code, SCRIPTS[name].small), encoding="utf-8")
-    (folder / "matplotlibrc").write_text(TASTE)
-    run = python(copy, cwd=elsewhere, MATPLOTLIBRC=str(folder / "matplotlibrc"))
+    copy.write_text(shrunk(code, small), encoding="utf-8")
+    taste = folder / "matplotlibrc"
+    taste.write_text(TASTE)
+    run = python(copy, cwd=elsewhere, MATPLOTLIBRC=str(taste))
     assert run.returncode == 0, run.stderr
-    figures = {path.name: path for path in (folder / "figures").glob("*")}
+    figures = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in (copy, taste):
+            figures[path.relative_to(folder).as_posix().removeprefix("figures/")] = path
     return SimpleNamespace(stdout=run.stdout, figures=figures)
 
 
 @pytest.fixture(scope="session")
-def pool() -> Iterator[ThreadPoolExecutor]:
-    """Runs processes beside the tests, two at a time."""
-    with ThreadPoolExecutor(max_workers=2) as executor:
-        yield executor
-        executor.shutdown(cancel_futures=True)
+def run_of(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
+    """The run of a script that all tests share: alone in a folder; a timed tour is made small."""
+
+    @cache
+    def run(name: str) -> SimpleNamespace:
+        return run_alone(name, tmp_path_factory.mktemp("alone in a folder "), SCRIPTS[name].small)
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def run_of(pool, tmp_path_factory) -> Callable[[str], SimpleNamespace]:
-    """The run of a script that all tests share: alone in a folder, as run_alone does it."""
-    folder = tmp_path_factory.mktemp("alone in a folder ")
-    runs = {name: pool.submit(run_alone, name, folder / name) for name in SCRIPTS}
-    return lambda name: runs[name].result()
+def default_of(tmp_path_factory) -> Callable[[str], SimpleNamespace]:
+    """The run of a timed tour with its defaults that all tests share: alone in a folder."""
 
+    @cache
+    def run(name: str) -> SimpleNamespace:
+        return run_alone(name, tmp_path_factory.mktemp("with its defaults "), small={})
 
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory) -> Path:
-    """A fresh checkout of this tree, as it is now, in a folder whose name has a space."""
-    folder = tmp_path_factory.mktemp("a clone ") / "lecture"
-    if git("ls-files") is None:
-        pytest.skip("not a git checkout")
-    for name in files():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for command in ("init -q -b main", "add -A", "commit -q -m all"):
-        assert git(*command.split(), cwd=folder) is not None
-    return folder
-
-
-@pytest.fixture(scope="session")
-def default_of(pool, clone) -> Callable[[str], SimpleNamespace]:
-    """The run of a timed tour's defaults in the clone; of all others that draw, by the name ""."""
-    paths = {name: clone / "script" / f"{name}.py" for name in SCRIPTS}
-    jobs = {name: (path,) for name, path in paths.items() if SCRIPTS[name].timing}
-    others = [name for name in SCRIPTS if SCRIPTS[name].figures and name not in jobs]
-    jobs[""] = ("-c", ALL_BUT_TIMED, *map(paths.get, others))
-    runs = {name: pool.submit(python, *job, cwd=clone.parent) for name, job in jobs.items()}
-    return lambda name: runs[name].result()
-
-
-def start_if_used(request: pytest.FixtureRequest, *fixtures: str) -> None:
-    """Start what tests of this session wait for, before the tests that run in this process."""
-    for name in fixtures:
-        if any(name in item.fixturenames for item in request.session.items):
-            request.getfixturevalue(name)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def start_scripts(request: pytest.FixtureRequest) -> None:
-    start_if_used(request, "default_of", "run_of")
+    return run
 
 
 @contextmanager

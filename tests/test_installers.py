@@ -15,23 +15,16 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, start_if_used
+from conftest import ROOT, git
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows' runners install for real")
+if os.name == "nt":
+    pytest.skip("Windows' runners install for real", allow_module_level=True)
 
-INSTALLERS = [
-    "install.sh",
-    pytest.param(
-        "install.ps1",
-        marks=pytest.mark.skipif(shutil.which("pwsh") is None, reason="no PowerShell here"),
-    ),
-]
-only_sh = pytest.mark.parametrize("installer", INSTALLERS[:1], indirect=True)
-only_ps1 = pytest.mark.parametrize("installer", INSTALLERS[1:], indirect=True)
+only_sh = pytest.mark.parametrize("installer", ["install.sh"], indirect=True)
+only_ps1 = pytest.mark.parametrize("installer", ["install.ps1"], indirect=True)
 
 TOOLS = """awk bash cat chmod cp cut dirname env find grep head id ln ls mkdir mv ps readlink rm sh
     sleep sort tr""".split()  # noqa: SIM905
@@ -73,7 +66,9 @@ class PowerShell:
         before = self.stderr.stat().st_size
         watchdog = threading.Timer(60, self.process.kill)
         watchdog.start()
-        print(line + '; [Console]::Out.WriteLine("=== $LASTEXITCODE")', file=self.process.stdin)
+        # a session that has run no program yet has no $LASTEXITCODE
+        end = '; [Console]::Out.WriteLine("=== $([int]$LASTEXITCODE)")'
+        print(line + end, file=self.process.stdin)
         self.process.stdin.flush()
         stdout = ""
         for text in self.process.stdout:
@@ -202,8 +197,10 @@ class Machine:
         return call
 
 
-@pytest.fixture(params=INSTALLERS)
+@pytest.fixture(params=["install.sh", "install.ps1"])
 def installer(request) -> str:
+    if request.param == "install.ps1" and shutil.which("pwsh") is None:
+        pytest.skip("no PowerShell here")
     return request.param
 
 
@@ -531,12 +528,10 @@ def test_venv_that_is_a_link_to_a_scratch_disk_is_kept_as_one(ready, tmp_path, c
 
 def test_git_ignores_venv_as_a_link_and_the_lock(tmp_path):
     shutil.copy(ROOT / ".gitignore", tmp_path)
-    git = ["git", "-C", tmp_path]
-    subprocess.run([*git, "init", "-q"], check=True)
+    git("init", "-q", cwd=tmp_path)
     for name in (".venv", ".venv.lock", ".venv.lock.uv"):
         (tmp_path / name).symlink_to("elsewhere")
-    run = subprocess.run([*git, "status", "--porcelain"], capture_output=True, encoding="utf-8")
-    assert run.stdout == "?? .gitignore\n"
+    assert git("status", "--porcelain", cwd=tmp_path) == "?? .gitignore\n"
 
 
 # When a step fails
@@ -765,17 +760,14 @@ def test_the_line_that_changes_folder_can_be_pasted(ready, tmp_path, name):
     assert ("/activate\n" in stdout or "Activate.ps1" in stdout) == (":" not in name)
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
 def test_a_clone_with_autocrlf_starts(ready, tmp_path):
     for name in (".gitattributes", "script/check_environment.py"):
         shutil.copy(ROOT / name, ready.root / name)
-    git = ["git", "-C", ready.root, "-c", "user.name=t", "-c", "user.email=t"]
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "t"]):
-        subprocess.run([*git, *words], check=True)
+    git("init", "-q", cwd=ready.root)
+    git("add", ".", cwd=ready.root)
+    git("commit", "-q", "-m", "all", cwd=ready.root)
     clone = tmp_path / "clone"
-    subprocess.run(
-        ["git", "-c", "core.autocrlf=true", "clone", "-q", ready.root, clone], check=True
-    )
+    git("-c", "core.autocrlf=true", "clone", "-q", ready.root, clone, cwd=tmp_path)
     ready.move(clone)
     status, _, stderr = ready.install()
     assert (status, stderr) == (0, "")
@@ -1056,33 +1048,14 @@ def test_each_installer_is_short_and_ascii(name):
 # With nothing stood in
 
 
-@pytest.fixture(scope="session")
-def whole_way(pool, tmp_path_factory, request) -> tuple[Machine, Future]:
-    """An installation with this machine's own PATH and home, inside another project."""
-    folder = tmp_path_factory.mktemp("whole way")
-    (folder / "pyproject.toml").write_text('[tool.uv]\nrequired-version = ">=99"\n')
-    machine = Machine(folder, "install.sh", request)
-    environ = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    (machine.bin / "uname").unlink()
-    machine.environ = {}
-    return machine, pool.submit(machine.install, **environ)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def start_early(request):
-    if os.environ.get("CI"):
-        start_if_used(request, "whole_way")
-
-
-@pytest.fixture
-def installed_for_real(whole_way) -> tuple[Machine, int, str, str]:
-    machine, future = whole_way
-    return machine, *future.result()
-
-
 @pytest.mark.skipif(not os.environ.get("CI"), reason="in CI only: it may fetch gigabytes")
-def test_the_whole_way_on_this_machine(installed_for_real):
-    machine, status, stdout, stderr = installed_for_real
+def test_the_whole_way_on_this_machine(tmp_path, request):
+    """An installation with this machine's own PATH and home, inside another project."""
+    (tmp_path / "pyproject.toml").write_text('[tool.uv]\nrequired-version = ">=99"\n')
+    machine = Machine(tmp_path, "install.sh", request)
+    (machine.bin / "uname").unlink()
+    machine.environ = {name: os.environ[name] for name in os.environ if name != "VIRTUAL_ENV"}
+    status, stdout, stderr = machine.install()
     if status and "error sending request" in stderr:
         pytest.skip("no package index can be reached from here")
     assert status == 0, stderr

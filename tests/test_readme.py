@@ -4,7 +4,7 @@ import re
 
 import pytest
 import tour
-from conftest import ROOT, files
+from conftest import ROOT, tracked
 from scripts import SCRIPTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,11 +62,18 @@ def test_every_figure_is_shown_with_a_text_for_those_who_cannot_see_it():
     assert sorted(shown.values()) == sorted(f for s in SCRIPTS.values() for f in s.figures)
 
 
+LINKS = re.findall(r"\]\((?!https:)([^)#]+)\)", README)
+
+
 def test_links_lead_somewhere():
-    links = re.findall(r"\]\((?!https:)([^)]+)\)", README)
     headings = {f"#{title.lower()}" for title in re.findall(r"^## (\w+)$", README, re.MULTILINE)}
-    assert len(links) > 30
-    assert set(links) - files() <= headings, "a file to git add?"
+    assert set(re.findall(r"\]\((#[^)]+)\)", README)) <= headings
+    assert len(LINKS) > 30
+    assert [link for link in LINKS if not (ROOT / link).is_file()] == []
+
+
+def test_links_lead_to_files_that_everybody_gets():
+    assert set(LINKS) - tracked() == set(), "a file to git add?"
 
 
 QUOTED = re.findall(r"^\| .* \| `(\w+)\.py` \| `([^`]+)` \|$", README, re.MULTILINE)

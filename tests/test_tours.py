@@ -2,19 +2,18 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import tour
-from conftest import ROOT, drawing, start_if_used
+from conftest import ROOT, drawing
 from figure_checks import complaints
 from scripts import SCRIPTS
 from tour import CODE, EXACT, Cell, Tour
 
-PATHS = sorted((ROOT / "script").glob("*.py"))
+PATHS = [ROOT / "script" / f"{name}.py" for name in SCRIPTS]
 TOURS = [tour.read(path, SCRIPTS[path.stem].small) for path in PATHS if tour.is_tour(path)]
 TIMED = [each for each in TOURS if SCRIPTS[each.path.stem].timing]
 CELLS = [
@@ -198,7 +197,7 @@ def small_notebooks(tmp_path_factory) -> dict[str, Tour]:
 
 
 @pytest.fixture(scope="session")
-def notebook(small_notebooks, tmp_path_factory) -> Iterator[Callable[[str], list[list[dict]]]]:
+def notebook(small_notebooks, tmp_path_factory) -> Callable[[str], list[list[dict]]]:
     """What a notebook of a tour shows under each cell, by the tour's name.
 
     There is another kernel of the same name, as a user may have it: one that cannot start.
@@ -208,15 +207,8 @@ def notebook(small_notebooks, tmp_path_factory) -> Iterator[Callable[[str], list
     other.parent.mkdir(parents=True)
     other.write_text(json.dumps({"argv": ["none"], "display_name": "none", "language": "python"}))
     tours = [*TOURS, *map(as_tour, PROGRAMS), *small_notebooks.values()]
-    with ThreadPoolExecutor(1) as executor:  # what takes longest does not wait for the rest
-        other = {"JUPYTER_PATH": str(folder / "other")}
-        run = executor.submit(tour.run_in_kernel, tours, folder, **other)
-        yield lambda name: run.result()[name]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def start_notebook(request: pytest.FixtureRequest) -> None:
-    start_if_used(request, "notebook")
+    shown = tour.run_in_kernel(tours, folder, JUPYTER_PATH=str(folder / "other"))
+    return lambda name: shown[name]
 
 
 @every_tour
@@ -236,9 +228,7 @@ def test_in_order_in_a_fresh_process(each, run_of):
 
 @pytest.mark.parametrize("each", TIMED, ids=lambda each: each.name)
 def test_defaults_print_what_the_examples_say(each, default_of):
-    run = default_of(each.path.stem)
-    assert run.returncode == 0, run.stderr
-    hold(tour.in_order(each, run.stdout))
+    hold(tour.in_order(each, default_of(each.path.stem).stdout))
 
 
 @every_tour
