@@ -1,6 +1,7 @@
 """Checks of a figure as it is drawn. Each returns its complaints: an empty list is a pass."""
 
 import re
+from decimal import Decimal, InvalidOperation
 from itertools import combinations
 from pathlib import Path
 from unittest.mock import patch
@@ -77,6 +78,69 @@ def missing_labels(fig: Figure) -> list[str]:
                 complaints.append(f"axes {number}: the {axis.axis_name} axis has no label")
             elif label and not re.fullmatch(f"{UNIT}|({COUNT}|{NO_UNIT}).*", label):
                 complaints.append(f"axes {number}: no unit in {label!r}")
+    return complaints
+
+
+def numbers_in(line: str) -> list[Decimal]:
+    """The numbers of a line that holds nothing else; [] for any other line."""
+    try:
+        return [Decimal(word.replace(",", "")) for word in line.split()]
+    except InvalidOperation:
+        return []
+
+
+def tables_in(printed: str) -> list[dict[str, list[Decimal]]]:
+    """The tables in a text, each by column: a line of headings, then rows of as many numbers.
+
+    Two or more spaces separate headings, one or more the numbers.
+    """
+    tables = []
+    for line in printed.splitlines():
+        numbers = numbers_in(line)
+        if not numbers:
+            tables.append({heading: [] for heading in re.split(r"\s{2,}", line.strip())})
+        elif tables and len(tables[-1]) == len(numbers) > 1:
+            for column, number in zip(tables[-1].values(), numbers):
+                column.append(number)
+    return [table for table in tables if len(next(iter(table.values()))) > 1]
+
+
+def table_in(printed: str) -> dict[str, list[Decimal]]:
+    """The longest table in a text; {} if there is none."""
+    by_length = sorted(tables_in(printed), key=lambda table: len(next(iter(table.values()))))
+    return by_length[-1] if by_length else {}
+
+
+def misdrawn_lines(fig: Figure, printed: str) -> list[str]:
+    """Lines of a timing figure that are not the columns of the table printed with it.
+
+    A line's label is the heading of its column, its x is the first column. A number counts as
+    drawn if it rounds to the one printed. A line without a label may stand upright as a mark, and
+    is otherwise a complaint: nobody could say what it shows.
+    """
+    table = table_in(printed)
+    if not table:
+        return ["no table is printed with the figure"]
+    sizes = [float(number) for number in next(iter(table.values()))]
+    complaints, drawn = [], []
+    for line in [line for ax in fig.axes for line in ax.get_lines()]:
+        label = line.get_label()
+        x, y = np.asarray(line.get_data(), dtype=float)
+        if label.startswith("_"):
+            if len(set(x)) > 1:
+                complaints.append("a line without a label")
+        elif label not in list(table)[1:]:
+            complaints.append(f"no column is named {label!r}")
+        else:
+            drawn.append(label)
+            units = [10.0 ** number.as_tuple().exponent for number in table[label]]
+            column = [float(number) for number in table[label]]
+            if list(x) != sizes:
+                complaints.append(f"{label!r} is drawn over {list(x)}, not over {sizes}")
+            elif not all(abs(y - column) <= np.multiply(0.5001, units)):
+                complaints.append(f"{label!r} is drawn as {list(y)}, not as {column}")
+    if len(drawn) < 2:
+        complaints.append(f"only {drawn} are drawn")
     return complaints
 
 

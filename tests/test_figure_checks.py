@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pytest
-from figure_checks import bad_image, complaints
+from figure_checks import bad_image, complaints, misdrawn_lines, table_in, tables_in
 
 
 @pytest.fixture
@@ -92,3 +92,73 @@ def test_file_that_is_no_image_is_found(tmp_path):
     (tmp_path / "figure.png").write_bytes(b"\x89PNG, and no more")
     with pytest.raises(SyntaxError):
         bad_image(tmp_path / "figure.png")
+
+
+# A timing figure and the table printed with it.
+
+TABLE = """\
+nanoseconds per number
+  numbers in x  one way  the other way  pages
+         1,000     0.15           1.30      0
+        10,000     0.25           2.40     12
+figure: x.png
+"""
+
+
+@pytest.fixture
+def curves():
+    """The axes of a figure that shows TABLE, with a mark at 2000."""
+    fig, ax = plt.subplots()
+    ax.plot([1000, 10_000], [0.1501, 0.2499], label="one way")
+    ax.plot([1000, 10_000], [1.2996, 2.4], label="the other way")
+    ax.axvline(2000)
+    yield ax
+    plt.close(fig)
+
+
+def test_table_is_found_by_its_columns():
+    assert list(table_in(TABLE)) == ["numbers in x", "one way", "the other way", "pages"]
+    assert [float(number) for number in table_in(TABLE)["the other way"]] == [1.3, 2.4]
+    assert len(tables_in(TABLE + TABLE)) == 2
+    assert table_in("no table\n1 2\n") == {}
+
+
+def test_figure_that_shows_its_table_passes(curves):
+    assert misdrawn_lines(curves.figure, TABLE) == []
+
+
+def test_exchanged_curves_are_found(curves):
+    one, other, _ = curves.get_lines()
+    one.set_label("the other way")
+    other.set_label("one way")
+    assert len(misdrawn_lines(curves.figure, TABLE)) == 2
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1, 9])
+def test_line_that_is_drawn_wrong_is_found(curves, factor):
+    line = curves.get_lines()[1]
+    line.set_ydata(factor * line.get_ydata())
+    (complaint,) = misdrawn_lines(curves.figure, TABLE)
+    assert complaint.startswith("'the other way' is drawn as")
+
+
+def test_line_over_other_sizes_is_found(curves):
+    curves.get_lines()[0].set_xdata([1000, 9000])
+    (complaint,) = misdrawn_lines(curves.figure, TABLE)
+    assert complaint.startswith("'one way' is drawn over")
+
+
+def test_line_that_no_column_holds_is_found(curves):
+    curves.axhline(0.5, label="as fast as a copy")
+    assert misdrawn_lines(curves.figure, TABLE) == ["no column is named 'as fast as a copy'"]
+
+
+def test_line_without_a_label_is_found_unless_it_stands_upright(curves):
+    curves.axhline(0.5)
+    assert misdrawn_lines(curves.figure, TABLE) == ["a line without a label"]
+
+
+def test_figure_without_a_table_or_without_curves_is_found(curves):
+    assert misdrawn_lines(curves.figure, "figure: x.png\n") == ["no table is printed with the figure"]
+    curves.get_lines()[0].remove()
+    assert misdrawn_lines(curves.figure, TABLE) == ["only ['the other way'] are drawn"]
