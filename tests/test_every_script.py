@@ -1,15 +1,17 @@
 """What holds for every script: it works alone, wherever it lies, however it is treated."""
 
+import ast
 import re
 import runpy
 import shutil
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import tour
 from conftest import LECTURE, ROOT, drawing, git, load_script, python, tracked
-from figure_checks import bad_image, complaints
+from figure_checks import bad_image, complaints, misdrawn_lines, table_in, tables_in
 from matplotlib.testing.compare import compare_images
 from PIL import Image
 from scripts import SCRIPTS
@@ -68,27 +70,40 @@ def test_lecture_figure_is_what_the_script_draws(run_of, name, figure):
     assert compare_images(LECTURE / figure, run_of(name).figures[figure], tol=1) is None
 
 
-def table_of(figure: Path) -> list[str]:
-    """The table that a timing figure was drawn from, in its own metadata."""
-    with Image.open(figure) as image:
-        return image.text["Description"].splitlines()
+def cell_that_draws(whole: tour.Tour, figure: str) -> tour.Cell:
+    (cell,) = [cell for cell in whole.showing if f'save(fig, "{figure}")' in cell.code]
+    return cell
+
+
+def example_of(name: str, figure: str) -> list[str]:
+    """The lines that the cell of a timing figure printed on the lecture's machine."""
+    return cell_that_draws(tour.read(ROOT / "script" / f"{name}.py"), figure).expected
+
+
+@pytest.mark.parametrize(("name", "figure"), TIMING)
+def test_lines_of_a_timing_figure_are_the_numbers_printed_with_it(name, figure, tmp_path):
+    whole = tour.read(ROOT / "script" / f"{name}.py", SCRIPTS[name].small)
+    with drawing() as figures:
+        (tmp_path / "figures").mkdir()
+        printed = tour.run_cell(whole, cell_that_draws(whole, figure), tmp_path)
+    assert misdrawn_lines(figures[figure], printed) == []
 
 
 @pytest.mark.parametrize(("name", "figure"), TIMING)
 def test_lecture_figure_comes_from_the_run_that_the_example_shows(name, figure):
-    """So a figure of other sizes or variants is found out."""
-    whole = tour.read(ROOT / "script" / f"{name}.py")
-    shown = {line for cell in whole.showing for line in cell.expected}
-    assert len(table_of(LECTURE / figure)) > 3
-    assert set(table_of(LECTURE / figure)) <= shown
+    """record.py writes what the cell had printed into the picture."""
+    with Image.open(LECTURE / figure) as image:
+        drawn_from = image.text["Description"].splitlines()
+    assert len(table_in("\n".join(drawn_from))) > 2
+    assert drawn_from == [line.rstrip() for line in example_of(name, figure)[: len(drawn_from)]]
 
 
 @pytest.mark.parametrize(("name", "figure"), TIMING)
 def test_example_has_the_sizes_and_variants_of_the_script(name, figure, default_of):
-    def rows(path: Path) -> list[list[str]]:
-        return [re.split(r"\s{2,}", line.strip())[:2] for line in table_of(path)]
-
-    assert rows(LECTURE / figure) == rows(default_of(name).figures[figure])
+    example = table_in("\n".join(example_of(name, figure)))
+    sizes = next(iter(example))  # the heading of the first column
+    printed = [table for table in tables_in(default_of(name).stdout) if sizes in table]
+    assert [(list(table), table[sizes]) for table in printed] == [(list(example), example[sizes])]
 
 
 def test_runs_leave_a_clone_clean_and_it_can_be_pulled(run_of, tmp_path):
@@ -117,36 +132,65 @@ def test_runs_leave_a_clone_clean_and_it_can_be_pulled(run_of, tmp_path):
     assert (clone / "figures" / "lecture" / FIRST).read_bytes() == b"drawn anew"
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWING if name != "gd_1d_torch"])
-def test_figure_that_cannot_be_written_is_named_in_one_line(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", [name for name in DRAWING if name not in PROGRAMS])
+def test_tour_goes_on_where_its_figure_cannot_be_written(name, tmp_path, capsys):
     (tmp_path / "figures").touch()
-    if name in PROGRAMS:
-        module = load_script(name)
-        monkeypatch.setattr(module, "FIGURES", tmp_path / "figures")
-        save = module.save
-    else:
-        save = tour.read(ROOT / "script" / f"{name}.py").definitions(tmp_path)["save"]
+    definitions = tour.read(ROOT / "script" / f"{name}.py").definitions(tmp_path)
+    definitions["save"](plt.figure(), "x.png")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"no figure: {(tmp_path / 'figures' / 'x.png').as_uri()} ")
+
+
+@pytest.mark.parametrize("name", DRAWING_PROGRAMS)
+def test_program_whose_figure_cannot_be_written_says_so_last(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "figures").touch()
+    monkeypatch.setattr(load_script(name), "FIGURES", tmp_path / "figures")
     with pytest.raises(SystemExit) as exit_:
-        save(None, "x.png")
+        load_script(name).main([])
+    assert capsys.readouterr().out
     (line,) = str(exit_.value.code).splitlines()  # a text: to stderr, with status 1
-    assert str(tmp_path / "figures") in line
+    assert line.startswith(f"no figure: {(tmp_path / 'figures').as_uri()}/")
 
 
-def test_copied_into_a_home_it_draws_there_and_prints_a_path_below(tmp_path, monkeypatch, capsys):
-    copy = shutil.copy(ROOT / "script" / "gd_1d_torch.py", tmp_path)
-    monkeypatch.chdir(tmp_path)
+def test_copied_into_a_home_it_draws_there(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "\u4e2d\u6587"  # a name that a console may not be able to print
+    home.mkdir()
+    copy = shutil.copy(ROOT / "script" / "gd_1d_torch.py", home)
+    monkeypatch.chdir(home)
     monkeypatch.setattr(sys, "argv", [copy])
     runpy.run_path(copy, run_name="__main__")
-    assert capsys.readouterr().out.splitlines()[-1] == f"figure: figures/{FIRST}"
-    assert (tmp_path / "figures" / FIRST).exists()
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert printed.splitlines()[-1] == f"figure: {(home / 'figures' / FIRST).as_uri()}"
+    assert (home / "figures" / FIRST).exists()
 
 
 @pytest.mark.parametrize("name", DRAWING)
 def test_run_from_elsewhere_it_prints_where_its_figures_lie(name, run_of):
     printed = re.findall(r"^figure: (.*)$", run_of(name).stdout, re.MULTILINE)
-    figures = run_of(name).figures
-    assert printed == [figures[figure.rpartition("/")[2]].as_posix() for figure in printed]
-    assert len(printed) == len(figures)
+    assert sorted(printed) == sorted(path.as_uri() for path in run_of(name).figures.values())
+
+
+@pytest.mark.parametrize("name", DRAWING_PROGRAMS)
+def test_docstrings_of_a_program_show_what_it_prints(name, run_of):
+    """The indented blocks after "It prints:" or "and prints:", in the order of the file."""
+    shown = []
+    for node in ast.walk(ast.parse(code_of(name))):
+        if isinstance(node, (ast.Module, ast.FunctionDef)):
+            text = ast.get_docstring(node) or ""
+            for block in re.findall(r"prints:\n\n((?: {4}.*\n|\n)+)", text + "\n"):
+                shown += block.strip("\n").splitlines()
+    printed = [line for line in run_of(name).stdout.splitlines() if line]
+    hold = tour.differences([line.strip() for line in shown if line], "\n".join(printed))
+    assert hold == []
+
+
+@pytest.mark.parametrize("name", DRAWING_PROGRAMS)
+def test_options_count_in_an_ipython_console(name, tmp_path):
+    """%run in a console, where sys.ps1 is set."""
+    shutil.copy(ROOT / "script" / f"{name}.py", tmp_path)
+    run = python("-m", "IPython", "-c", f"%run {name}.py --eta 3", cwd=tmp_path)
+    assert "diverged" in run.stdout, run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("name", DRAWING_PROGRAMS)
