@@ -78,7 +78,7 @@ def git(*arguments: str | Path, cwd: Path) -> str:
     if shutil.which("git") is None or run("git", "--version").returncode != 0:
         pytest.skip("needs git, which is not installed here")
     done = run("git", "-c", "user.name=A", "-c", "user.email=a@example.com", *arguments)
-    assert done.returncode == 0, f"git {' '.join(map(str, arguments))}: {done.stderr}"
+    assert done.returncode == 0, f"git {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
