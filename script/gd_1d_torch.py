@@ -1,10 +1,55 @@
 """Gradient descent in one dimension: the complete loop of Lecture 1.
 
     python script/gd_1d_torch.py
-    python script/gd_1d_torch.py --eta 3      # a step size that diverges
+    python script/gd_1d_torch.py --eta 3
 
-Minimises three losses of one number and draws the diagnostics of the first:
-figures/gd_torch_quadratic_diagnostics.png
+Gradient descent looks for a number w at which a loss L(w) is small. It starts somewhere and takes
+steps against the derivative, w <- w - eta * dL/dw, with a step size eta. PyTorch computes the
+derivative. For the loss w^2 / 2 and the start 5 the loop is this:
+
+    eta = 0.5
+    w = torch.tensor(5.0, requires_grad=True)  # asks for derivatives with respect to w
+    for k in range(80):
+        w.grad = None                          # clear: backward() adds to what is in w.grad
+        L = w**2 / 2                           # forward: PyTorch records how L comes from w
+        L.backward()                           # backward: adds dL/dw to w.grad, which is empty
+        with torch.no_grad():                  # update: do not record this step
+            w -= eta * w.grad
+
+It takes w through 5, 2.5, 1.25, 0.625 and so on. If w.grad is not cleared, each step uses the sum
+of all derivatives so far. Without no_grad() the update ends in an error: PyTorch refuses to change
+w in place while it records. The function gd_1d_torch below is the same loop, for any loss. It also
+logs every iteration, and stops when the derivative is small. main() runs it on three losses, each
+from the start 5, until |dL/dw| <= 1e-10 or the iterations are used up. It prints:
+
+    [quadratic]  final w=7.275958e-11, final L=2.646978e-21, iters=37
+    [shifted]    final w=1.000000e+00, final L=0.000000e+00, iters=27
+    [doublewell] final w=9.999991e-01, final L=1.818989e-12, iters=200
+    figure: ...gd_torch_quadratic_diagnostics.png
+
+- quadratic is w^2 / 2, with eta = 0.5. Its derivative is w, so a step multiplies w by 1 - eta, and
+  after k steps w is (1 - eta)^k times the start. This power goes to 0 if |1 - eta| < 1, that is if
+  0 < eta < 2. The 37th iteration takes no step: it finds that the derivative is small enough.
+- shifted is (w - 1)^2 / 2, with eta = 0.5. A step halves w - 1, so the 26th step would lead to
+  1 + 6e-8. But PyTorch's usual numbers, float32, are 1.2e-7 apart just above 1, so w would be
+  exactly halfway between two of them. The rule for ties chooses 1. There the derivative is 0.
+- doublewell is (w^2 - 1)^2 / 2, minimal at -1 and at 1. At 5 the derivative is 240. With eta = 0.5
+  |w| would grow without end. With eta = 0.02 the first step leads to 0.2, past the minimum at 1.
+  From there w grows towards 1 until the 200 iterations are used up. Here w is one step newer than
+  L, since an iteration logs the loss and then takes its step.
+
+The figure shows the loss and the derivative of the first run over k, and what theory predicts.
+
+Try it. Predict first, then run.
+
+1. Which factor multiplies w in each step of the first run for eta = 1.25, and how many iterations
+   does the run take? What happens for eta = 2, and for eta = 3? Use the option --eta.
+2. Which minimum of the double well does the start -5 find? Where does the double well's run end if
+   it starts at 0? Use the option --w0. (For the start 0 no figure is drawn.)
+3. Can a step lower the loss and yet lead away from the nearest minimum? In main(), replace
+   `doublewell, args.w0, 0.02, max_iters=200` by `doublewell, 1.3, 0.3623, max_iters=1`, for one
+   step from 1.3 with eta = 0.3623. The line [doublewell] then shows the loss at 1.3 and the new w.
+   Compute the loss at the new w, and the distance of the new w from 1.
 """
 
 import argparse
@@ -17,9 +62,64 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.ticker import MaxNLocator
 
-HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
-FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
-BLUE, ORANGE = "#0072B2", "#E69F00"  # Okabe-Ito
+
+def gd_1d_torch(
+    L_fn: Callable[[torch.Tensor], torch.Tensor],
+    w0: float,
+    eta: float,
+    max_iters: int = 200,
+    eps_grad: float = 1e-8,
+    eps_obj: float | None = None,
+) -> tuple[float, dict]:
+    """Minimise a loss of one number by gradient descent, w <- w - eta * dL/dw.
+
+    L_fn takes w, a float32 tensor of shape (), and returns the loss, a tensor of shape ().
+
+    Returns the final w and the history, a dict. Its lists "k", "w", "L(w)" and "|dL/dw|" have one
+    entry per iteration, logged before the step. Its string "stop" says why the run ended:
+
+    - "gradient": |dL/dw| <= eps_grad
+    - "objective": L(w) <= eps_obj, if eps_obj is given
+    - "diverged": the loss or the derivative is inf or NaN
+    - "max_iters": none of these in max_iters iterations
+
+    Raises ValueError if an argument makes no sense. The message names the argument.
+    """
+    check_arguments(L_fn, w0, eta, max_iters, eps_grad, eps_obj)
+
+    w = torch.tensor(float(w0), requires_grad=True)
+    hist = {"k": [], "w": [], "L(w)": [], "|dL/dw|": []}
+    hist["stop"] = "max_iters"  # unless the loop finds another reason
+
+    for k in range(max_iters):
+        w.grad = None  # clear
+        L = L_fn(w)  # forward
+        L.backward()  # backward
+
+        # log: item() turns a tensor that holds one number into a Python number
+        loss = L.item()
+        slope = abs(w.grad.item())
+        hist["k"].append(k)
+        hist["w"].append(w.item())
+        hist["L(w)"].append(loss)
+        hist["|dL/dw|"].append(slope)
+
+        # stop?
+        if not math.isfinite(loss) or not math.isfinite(slope):
+            hist["stop"] = "diverged"
+            break
+        if slope <= eps_grad:
+            hist["stop"] = "gradient"
+            break
+        if eps_obj is not None and loss <= eps_obj:
+            hist["stop"] = "objective"
+            break
+
+        # update, in place: w = w - ... would make a new tensor, which does not ask for derivatives
+        with torch.no_grad():
+            w -= eta * w.grad
+
+    return w.item(), hist
 
 
 def quadratic(w: torch.Tensor) -> torch.Tensor:
@@ -37,70 +137,55 @@ def doublewell(w: torch.Tensor) -> torch.Tensor:
     return 0.5 * (w**2 - 1) ** 2
 
 
-def gd_1d_torch(
-    L_fn: Callable[[torch.Tensor], torch.Tensor],
-    w0: float,
-    eta: float,
-    max_iters: int = 200,
-    eps_grad: float = 1e-8,
-    eps_obj: float | None = None,
-) -> tuple[float, dict]:
-    """Minimise a loss of one float by gradient descent, w <- w - eta * dL/dw.
+def main(options: list[str]) -> None:
+    """Minimise the three losses, print how each run ended, and draw the first run."""
+    parser = argparse.ArgumentParser(
+        description="Gradient descent on three losses of one number.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--w0", type=float, default=5.0, help="start of every run")
+    parser.add_argument("--eta", type=float, default=0.5, help="step size on both quadratics")
+    args = parser.parse_args(options)
 
-    L_fn takes the parameter, a float32 tensor of shape (), and returns the loss, shape ().
-    The run stops where |dL/dw| <= eps_grad ("gradient"), where L(w) <= eps_obj if that is given
-    ("objective"), after max_iters iterations ("max_iters"), or at the first loss or derivative
-    that is not finite ("diverged").
+    try:
+        w, hist = gd_1d_torch(quadratic, args.w0, args.eta, max_iters=80, eps_grad=1e-10)
+    except ValueError as error:  # a bad option; the other runs have the same ones
+        parser.error(str(error))
+    report("quadratic", w, hist, "Try eta = 0.5, or a start closer to the minimum.")
 
-    Returns the final w and a history: the lists "k", "w", "L(w)" and "|dL/dw|", one entry an
-    iteration, each logged before the update, and the reason "stop". So after "max_iters" the final
-    w is one update past the last entry.
+    w, shifted_hist = gd_1d_torch(shifted, args.w0, args.eta, max_iters=80, eps_grad=1e-10)
+    report("shifted", w, shifted_hist, "Try eta = 0.5, or a start closer to the minimum.")
 
-    Raises ValueError, naming the argument, for a w0 that is not finite, an eta that is not
-    positive and finite in float32, a max_iters that is not a whole number >= 1, an eps_grad that
-    is negative, a NaN anywhere, or an L_fn that does not return a scalar computed from w.
-    """
-    if not math.isfinite(w0):
-        raise ValueError(f"w0 must be finite, got {w0}")
-    if not 0 < eta <= torch.finfo(torch.float32).max:
-        raise ValueError(f"eta must be positive and finite in float32, got {eta}")
-    if not (isinstance(max_iters, int) and max_iters >= 1):
-        raise ValueError(f"max_iters must be a whole number, at least 1, got {max_iters}")
-    if not eps_grad >= 0:
-        raise ValueError(f"eps_grad must not be negative, got {eps_grad}")
-    if eps_obj is not None and math.isnan(eps_obj):
-        raise ValueError(f"eps_obj must be a number or None, got {eps_obj}")
+    w, doublewell_hist = gd_1d_torch(doublewell, args.w0, 0.02, max_iters=200, eps_grad=1e-10)
+    report("doublewell", w, doublewell_hist, "Try a start closer to a minimum.")
 
-    w = torch.tensor(float(w0), requires_grad=True)
-    hist = {"k": [], "w": [], "L(w)": [], "|dL/dw|": [], "stop": "max_iters"}
-    for k in range(max_iters):
-        w.grad = None  # clear: backward adds to what is there
-        L = L_fn(w)  # forward
-        if not (torch.is_tensor(L) and L.shape == () and L.requires_grad):
-            raise ValueError(f"L_fn must return a scalar tensor computed from w, got {L}")
-        L.backward()  # backward
-        if w.grad is None:
-            raise ValueError("L_fn must return a scalar computed from w, got one that is not")
+    if hist["L(w)"][0] == 0:
+        print("no figure: a logarithmic axis cannot show a loss of 0")
+        return
+    factor = 1 - args.eta
+    title = rf"$L(w) = w^2/2$, $\eta = {args.eta:g}$: "
+    title += rf"each step multiplies $w$ by ${factor:g}$, the loss by ${factor**2:g}$"
+    outpath = FIGURES / "gd_torch_quadratic_diagnostics.png"
+    try:
+        save_diagnostics_plot(hist, outpath, title, contraction=abs(factor))
+    except OSError as error:
+        sys.exit(f"no figure: {outpath.as_uri()} {ascii(error)}")
+    print("figure:", outpath.as_uri())
 
-        loss, slope = L.item(), abs(w.grad.item())  # log
-        hist["k"].append(k)
-        hist["w"].append(w.item())
-        hist["L(w)"].append(loss)
-        hist["|dL/dw|"].append(slope)
 
-        if not (math.isfinite(loss) and math.isfinite(slope)):  # stop?
-            hist["stop"] = "diverged"
-            break
-        if slope <= eps_grad:
-            hist["stop"] = "gradient"
-            break
-        if eps_obj is not None and loss <= eps_obj:
-            hist["stop"] = "objective"
-            break
+def report(name: str, w: float, hist: dict, advice: str) -> None:
+    """Print how a run ended, and the advice if it diverged or did not lower the loss."""
+    label = f"[{name}]"
+    loss = hist["L(w)"][-1]
+    iters = len(hist["k"])
+    print(f"{label:<12} final w={w:.6e}, final L={loss:.6e}, iters={iters}")
+    if hist["stop"] == "diverged":
+        print(f"  diverged at iteration {iters - 1}: L(w) = {loss}. {advice}")
+    elif hist["stop"] == "max_iters" and iters > 1 and loss >= hist["L(w)"][0]:
+        print(f"  after {iters} iterations no lower than at the start. {advice}")
 
-        with torch.no_grad():  # update
-            w -= eta * w.grad
-    return w.item(), hist
+
+# The rest draws the figure, checks arguments and starts main().
 
 
 def save_diagnostics_plot(
@@ -108,22 +193,24 @@ def save_diagnostics_plot(
 ) -> None:
     """Draw L(w_k) and |dL/dw| over k on log axes and save the figure as outpath.
 
-    With contraction = |w_{k+1}| / |w_k|, which is |1 - eta| on w^2 / 2, the theory is drawn
-    beside the run: L falls as contraction^(2k), |dL/dw| as contraction^k.
+    contraction is |1 - eta|, by which a step multiplies |w| on the loss w^2 / 2. If it is given,
+    the theory is drawn, too: |dL/dw| changes as contraction^k, and L as contraction^(2k).
     """
     plt.rcdefaults()
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
-    panels = [("L(w)", r"loss  $L(w_k)$", 2), ("|dL/dw|", r"derivative  $|dL/dw|$", 1)]
-    for ax, (key, label, power) in zip(axes, panels, strict=True):
-        ax.semilogy(hist["k"], hist[key], "o", color=BLUE, markersize=5, label="run")
-        if contraction is not None:
-            theory = [hist[key][0] * contraction ** (power * k) for k in hist["k"]]
-            exponent = "k" if power == 1 else "2k"
-            law = rf"theory: $\propto {contraction:g}^{{{exponent}}}$"
-            ax.semilogy(hist["k"], theory, "-", color=ORANGE, linewidth=2, zorder=1, label=law)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
+    left.semilogy(hist["k"], hist["L(w)"], "o", color="#0072B2", markersize=5, label="run")
+    left.set_ylabel("loss  $L(w_k)$")
+    right.semilogy(hist["k"], hist["|dL/dw|"], "o", color="#0072B2", markersize=5, label="run")
+    right.set_ylabel("derivative  $|dL/dw|$")
+    if contraction is not None:
+        line = {"color": "#E69F00", "linewidth": 2, "zorder": 1}  # zorder: behind the run
+        loss = [hist["L(w)"][0] * contraction ** (2 * k) for k in hist["k"]]
+        left.semilogy(hist["k"], loss, label=rf"theory: $\propto {contraction:g}^{{2k}}$", **line)
+        slope = [hist["|dL/dw|"][0] * contraction**k for k in hist["k"]]
+        right.semilogy(hist["k"], slope, label=rf"theory: $\propto {contraction:g}^k$", **line)
+    for ax in (left, right):
         ax.set_xlabel("iteration $k$")
-        ax.set_ylabel(label)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
         ax.legend(frameon=False)
     fig.suptitle(title)
@@ -131,53 +218,38 @@ def save_diagnostics_plot(
     fig.savefig(outpath, dpi=200)
 
 
-def report(name: str, w: float, hist: dict, cure: str) -> None:
-    """Print how a run ended. One that diverged or got nowhere says so, and what may cure it."""
-    loss, iters = hist["L(w)"][-1], len(hist["k"])  # after max_iters, w is one update past loss
-    print(f"{f'[{name}]':<12} final w={w:.6e}, final L={loss:.6e}, iters={iters}")
-    if hist["stop"] == "diverged":
-        cure = "Start closer to a minimum." if iters == 1 else cure
-        print(f"  diverged at iteration {hist['k'][-1]}: L(w) = {loss}. {cure}")
-    elif hist["stop"] == "max_iters" and loss >= hist["L(w)"][0]:
-        print(f"  after {iters} iterations no lower than at the start. {cure}")
+def check_arguments(
+    L_fn: Callable, w0: float, eta: float, max_iters: int, eps_grad: float, eps_obj: float | None
+) -> None:
+    """Raise ValueError, naming the argument, if one makes no sense. Calls L_fn once."""
+    w = torch.tensor(float(w0), requires_grad=True)
+    if not w.isfinite():
+        raise ValueError(f"w0 must be finite in float32, got {w0}")
+    step_size = torch.tensor(float(eta))  # a float32: 1e-50 becomes 0, and 1e50 becomes inf
+    if not (step_size > 0 and step_size.isfinite()):
+        raise ValueError(f"eta must be positive and finite in float32, got {eta}")
+    if not isinstance(max_iters, int) or max_iters < 1:
+        raise ValueError(f"max_iters must be a whole number, at least 1, got {max_iters}")
+    if math.isnan(eps_grad) or eps_grad < 0:
+        raise ValueError(f"eps_grad must not be negative, got {eps_grad}")
+    if eps_obj is not None and math.isnan(eps_obj):
+        raise ValueError(f"eps_obj must be a number or None, got {eps_obj}")
+    L = L_fn(w)
+    if not torch.is_tensor(L) or L.shape != ():
+        raise ValueError(f"L_fn must return a tensor of shape (), got {L}")
+    if L.requires_grad:
+        L.backward()
+    if w.grad is None:
+        raise ValueError(f"L_fn must compute its loss from w, got {L}")
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description="Gradient descent on three losses of one number.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--w0", type=float, default=5.0, help="start of every run")
-    parser.add_argument("--eta", type=float, default=0.5, help="step size on both quadratics")
-    # a notebook's kernel has arguments of its own
-    args = parser.parse_args([] if argv is None and hasattr(sys, "ps1") else argv)
-    if quadratic(torch.tensor(args.w0)) == 0:
-        parser.error("w0 must be farther from 0, where the first loss is minimal already")
-
-    try:
-        w, hist = gd_1d_torch(quadratic, args.w0, args.eta, max_iters=80, eps_grad=1e-10)
-    except ValueError as error:
-        parser.error(str(error))
-    # eta = 1 reaches the minimum of both quadratics in a step; one of 1e-9 is lost in rounding
-    cure = "Try a smaller eta." if args.eta > 1 else "Try a larger eta."
-    report("quadratic", w, hist, cure)
-    run = gd_1d_torch(shifted, args.w0, args.eta, max_iters=80, eps_grad=1e-10)
-    report("shifted", *run, cure)
-    run = gd_1d_torch(doublewell, args.w0, 0.02, max_iters=200, eps_grad=1e-10)
-    report("doublewell", *run, "Start closer to a minimum.")  # no option changes its eta
-
-    contraction = abs(1 - args.eta)
-    title = (
-        rf"$L(w) = w^2/2$, $\eta = {args.eta:g}$: "
-        rf"each step multiplies $w$ by ${1 - args.eta:g}$, the loss by ${contraction**2:g}$"
-    )
-    outpath = FIGURES / "gd_torch_quadratic_diagnostics.png"
-    try:
-        save_diagnostics_plot(hist, outpath, title, contraction)
-    except OSError as error:
-        sys.exit(f"no figure: {error}")
-    print("figure:", outpath.as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
-
+# Figures go into figures/ beside the folder script/, or beside this file if it lies elsewhere.
+# Code pasted into a notebook has no __file__, and the options on its command line are not ours.
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
 if __name__ == "__main__":
-    main()
+    if "__file__" in globals():
+        main(sys.argv[1:])
+    else:
+        main([])
