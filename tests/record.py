@@ -2,20 +2,25 @@
 
     .venv/bin/python tests/record.py                # every script
     .venv/bin/python tests/record.py inplace dtypes # these alone
+    .venv/bin/python tests/record.py timed          # the timed tours, in a row
 
-Each script runs with its defaults, in a folder of its own. A timed tour runs until two runs in a
-row give the ratios of its claims within 15% of each other; the second is recorded. So choose a
-quiet hour. On a tour just recorded a recording changes numbers and verdicts alone.
+Each script runs with its defaults, in a process and a folder of its own. A timed tour runs until
+two runs in a row agree; the second is recorded. So choose a quiet hour. What a timing figure was
+drawn from, the text that its cell had printed, goes into its metadata.
 """
 
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+from figure_checks import tables_in
 from scripts import SCRIPTS
 from tour import EXAMPLE, Tour, is_tour, read
 
@@ -23,14 +28,38 @@ ROOT = Path(__file__).resolve().parent.parent
 END = "(the end of a cell)"
 TRIES = 8
 
+# Runs a script. A figure that it saves carries what its cell has printed.
+RUN = f"""
+import io, runpy, sys
+from matplotlib.figure import Figure
+
+class Copy(io.TextIOBase):
+    text = ""
+
+    def write(self, text):
+        self.text += text
+        return sys.__stdout__.write(text)
+
+def with_text(figure, path, **options):
+    text = sys.stdout.text.rpartition({END!r})[2].strip()
+    savefig(figure, path, metadata={{"Description": text}}, **options)
+
+savefig = Figure.savefig
+Figure.savefig = with_text
+sys.stdout = Copy()
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 def with_ends(tour: Tour) -> str:
-    """The tour's code, printing END after each showing cell, and its machine at the very end."""
+    """The tour's code, printing END after each cell that shows something."""
     parts = []
     for cell in tour.code:
-        parts += [cell.code.strip("\n"), f"print({END!r})" if cell.shows else ""]
-    machine = "print(globals().get('MACHINE'))"
-    return "\n".join([*parts, machine, ""])
+        parts.append(cell.code.strip("\n"))
+        if cell.shows:
+            parts.append(f"print({END!r})")
+    return "\n".join([*parts, ""])
 
 
 def run(path: Path, code: str, folder: Path) -> str:
@@ -38,24 +67,46 @@ def run(path: Path, code: str, folder: Path) -> str:
     copy = folder / "script" / path.name
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(code, encoding="utf-8")
-    environ = {**os.environ, "MPLBACKEND": "Agg"}
     done = subprocess.run(
-        [sys.executable, copy], cwd=folder, env=environ, stdout=subprocess.PIPE, encoding="utf-8"
+        [sys.executable, "-c", RUN, copy],
+        cwd=folder,
+        env={**os.environ, "MPLBACKEND": "Agg", "DEVICE": "cpu"},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
     if done.returncode:
         sys.exit(f"{path.name} ended with status {done.returncode}")
     return done.stdout
 
 
-def ratios(printed: str) -> list[float]:
-    """The ratios of the claims that a tour printed."""
-    found = re.findall(r"^claim: .* ([\d,.]+) times \(", printed, re.MULTILINE)
-    return [float(number.replace(",", "")) for number in found]
+def ratios(printed: str) -> Iterator[float]:
+    """The ratios that a run printed: every "2.5 times", and the table's columns to one another.
+
+    Of a table these are the ratios of each number to the first way's in its row.
+    """
+    for number in re.findall(r"([\d,.]+\d) times", printed):
+        yield float(number.replace(",", ""))
+    for table in tables_in(printed):
+        _, *ways = table.values()
+        for first, *others in zip(*ways):
+            for other in others:
+                if first > 0 and other > 0:
+                    yield float(other / first)
 
 
-def agree(one: list[float], other: list[float]) -> bool:
-    """Whether ratios lie within 15% of each other; those above 1000 are of a loop timed once."""
-    return all(abs(a / b - 1) <= 0.15 for a, b in zip(one, other, strict=True) if a < 1000)
+def agree(one: float, other: float) -> bool:
+    """Whether two ratios lie within 15% of each other, and are both near 1 or both not.
+
+    Near 1 means within 20%: there nothing is concluded.
+    """
+    both_near = (0.8 <= one <= 1.2) == (0.8 <= other <= 1.2)
+    return abs(one / other - 1) <= 0.15 and both_near
+
+
+def disagreements(before: str, after: str) -> list[str]:
+    """The ratios in which two runs do not agree."""
+    pairs = zip(ratios(before), ratios(after), strict=True)
+    return [f"{one:.3g} and {other:.3g}" for one, other in pairs if not agree(one, other)]
 
 
 def example(text: str) -> list[str]:
@@ -64,53 +115,66 @@ def example(text: str) -> list[str]:
     return [EXAMPLE, *(f"# {line}".rstrip() for line in lines)]
 
 
+def machine() -> str:
+    """The lecture's machine: its system, processor and torch."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    processor = re.sub(r"\((R|TM)\)| Processor| CPU", "", names[0]) if names else ""
+    kind = f"{processor} ({platform.machine()})".strip()
+    return f"{platform.system()}, {kind}, torch {torch.__version__}"
+
+
 def recorded(tour: Tour, printed: str) -> str:
     """The text of the tour with each of its examples replaced by what the run printed."""
-    *texts, machine = printed.split(f"{END}\n")
+    texts = printed.split(f"{END}\n")[:-1]
     lines = tour.path.read_text(encoding="utf-8").splitlines()
     for cell, text in reversed(list(zip(tour.showing, texts, strict=True))):
         if cell.lines[cell.comment] == EXAMPLE:
             start = cell.number - 1 + cell.comment
             lines[start : cell.number - 1 + len(cell.lines)] = example(text)
-    line = f"# Example outputs: {machine.strip()}."
-    lines = [line if old.startswith("# Example outputs: ") else old for old in lines]
+    header = f"# Example outputs: the lecture's machine, {machine()}, one thread."
+    for i, line in enumerate(lines):
+        if line.startswith("# Example outputs: "):
+            lines[i] = header
     return "\n".join(lines) + "\n"
 
 
-def quote_in_readme() -> None:
-    """Put the last example of inplace.py into the README, where that quotes it."""
-    readme, tour = ROOT / "README.md", read(ROOT / "script" / "inplace.py")
-    text = readme.read_text(encoding="utf-8")
-    lines = "".join(f"    {line}\n" for line in tour.showing[-1].expected)
-    text = re.sub(r"(?<=ten million numbers\):\n\n)(    .*\n)+", lambda _: lines, text)
-    readme.write_text(text, encoding="utf-8")
+def run_until_two_agree(tour: Tour, folder: Path) -> str:
+    """What a timed tour prints in the second of two runs in a row that agree."""
+    printed = run(tour.path, with_ends(tour), folder)
+    for _ in range(TRIES):
+        before = printed
+        printed = run(tour.path, with_ends(tour), folder)
+        found = disagreements(before, printed)
+        print(f"{tour.name}: two runs disagree in {found}", flush=True)
+        if not found:
+            return printed
+    sys.exit(f"{tour.name}: no two runs in a row agreed, nothing is recorded")
 
 
 def record(name: str, folder: Path) -> None:
-    """Run a script until its ratios agree, and put its figures and examples in their places."""
+    """Run a script, and put its figures and examples in their places."""
     path = ROOT / "script" / f"{name}.py"
     if not is_tour(path):
         run(path, path.read_text(encoding="utf-8"), folder)
+    elif not SCRIPTS[name].timing:
+        run(path, with_ends(read(path)), folder)
     else:
         tour = read(path)
-        printed = run(path, with_ends(tour), folder)
-        for _ in range(TRIES if SCRIPTS[name].timing else 0):
-            before, printed = ratios(printed), run(path, with_ends(tour), folder)
-            print(f"{name}: {before} then {ratios(printed)}", flush=True)
-            if agree(before, ratios(printed)):
-                break
-        else:
-            if SCRIPTS[name].timing:
-                sys.exit(f"{name}: no two runs in a row agreed within 15%, nothing is recorded")
-        if any(cell.lines[cell.comment] == EXAMPLE for cell in tour.showing):
-            path.write_text(recorded(tour, printed), encoding="utf-8")
+        printed = run_until_two_agree(tour, folder)
+        path.write_text(recorded(tour, printed), encoding="utf-8")
     for figure in SCRIPTS[name].figures:
         shutil.copy(folder / "figures" / figure, ROOT / "figures" / "lecture" / figure)
     print(f"{name}: recorded", flush=True)
 
 
-if __name__ == "__main__":
-    for name in sys.argv[1:] or SCRIPTS:
+def main(names: list[str]) -> None:
+    if names == ["timed"]:
+        names = [name for name in SCRIPTS if SCRIPTS[name].timing]
+    for name in names or SCRIPTS:
         with tempfile.TemporaryDirectory() as folder:
             record(name, Path(folder))
-    quote_in_readme()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
