@@ -1,12 +1,11 @@
 # %% [markdown]
 # # The geometry of the gradient
 #
-# The gradient of a function f at a point x is the vector of its partial derivatives. Its dot
-# product with a direction is the rate at which f changes along this direction. So the gradient
-# tells us along which direction f falls fastest, along which directions the rate is zero, and how
-# the tangent plane of f is tilted. We first look at two dimensions, where all this can be drawn.
-# Then we go to 1000 dimensions, and see why we compute the gradient instead of trying directions
-# at random: along the best of 10,000, f falls only an eighth as fast as against the gradient.
+# The gradient of a differentiable function f at a point x is the vector of its partial derivatives.
+# Its dot product with a direction, a vector of length 1, is the rate at which f changes along this
+# direction. So the gradient tells us along which direction f falls fastest, along which directions
+# the rate is 0, and how the tangent plane of the graph of f is tilted. We look at two dimensions,
+# where all this can be drawn, and then compare the gradient with its rivals in 1000 dimensions.
 
 # %%
 import math
@@ -23,8 +22,8 @@ def f(x: torch.Tensor) -> torch.Tensor:
     return (x * x).sum() / 2
 
 def gradient(function: Callable, x: torch.Tensor) -> torch.Tensor:
-    """The gradient of function at the vector x, by PyTorch (autograd_tour.py explains how)."""
-    x = x.detach().clone()  # a tensor of our own: the caller's x stays as it is
+    """Return the gradient of a function at a vector x (autograd_tour.py explains the method)."""
+    x = x.clone()  # a copy, because the next line changes it
     x.requires_grad_()  # from now on PyTorch records what is computed from x
     function(x).backward()  # goes back through the record and puts the gradient into x.grad
     return x.grad
@@ -32,60 +31,56 @@ def gradient(function: Callable, x: torch.Tensor) -> torch.Tensor:
 # %% [markdown]
 # ## The rate along a direction
 #
-# Our example is f(x) = ||x||^2 / 2 = (x_1^2 + x_2^2) / 2. Its partial derivatives are x_1 and x_2,
-# so its gradient at x is x itself.
+# We walk from x along a direction delta, a short way t, to the point x + t delta. The change of f
+# per unit of length is the difference quotient (f(x + t delta) - f(x)) / t. Its limit, as t goes
+# to 0, is the rate of f along delta. By the chain rule,
 #
-# A direction is a vector delta of length 1. We walk from x along delta, a short way t, to the point
-# x + t delta. The difference quotient (f(x + t delta) - f(x)) / t is the change of f per unit of
-# length. By the chain rule it goes to `grad @ delta`, the dot product of the gradient and the
-# direction, as t goes to 0. This limit is the rate of f along delta. For our f we can multiply out.
-# Since x is the gradient and ||delta|| = 1,
+#     rate = df/dx_1 delta_1 + ... + df/dx_d delta_d = grad @ delta
 #
-#     f(x + t delta) = ||x||^2 / 2 + t (x @ delta) + t^2 ||delta||^2 / 2
-#                    = f(x) + t (grad @ delta) + t^2 / 2
+# where grad is the gradient of f at x. Our example is f(x) = ||x||^2 / 2 = (x_1^2 + x_2^2) / 2. Its
+# partial derivatives are x_1 and x_2, so for this f the gradient at x is x. With ||delta|| = 1,
 #
-# So the difference quotient is grad @ delta + t / 2. The cell takes x = (1, 0.75) and four
-# directions. In each row, look how the quotient comes closer to grad @ delta from t = 0.1 to
-# t = 0.01. Along the axis of x_2, the rate is the partial derivative with respect to x_2.
-# (Figure 3.2, at the end, shows the four directions.)
+#     f(x + t delta) = ||x||^2 / 2 + t (x @ delta) + t^2 / 2 = f(x) + t (grad @ delta) + t^2 / 2
+#
+# So for this f the quotient is the rate plus t / 2: too large by 0.05 for t = 0.1, and by 0.005 for
+# t = 0.01. The cell takes x = (1, 0.75), where ||grad|| = 1.25. So (0.8, 0.6) = grad / 1.25 is the
+# direction along the gradient. The last direction is the axis of x_2, and its rate is a partial
+# derivative. (Figure 3.2, at the end, shows the four directions.)
 
 # %%
 x = torch.tensor([1.0, 0.75])
 grad = gradient(f, x)
 print("grad:", grad)
-print("direction              grad @ delta  t = 0.1  t = 0.01")
+print("direction               grad @ delta  t = 0.1  t = 0.01")
 for name, direction in (
     ("along the gradient", [0.8, 0.6]),
     ("against the gradient", [-0.8, -0.6]),
-    ("at a right angle", [0.6, -0.8]),
-    ("along the axis of x_2", [0.0, 1.0]),
+    ("orthogonal to it", [0.6, -0.8]),
+    ("uphill, but less steep", [0.0, 1.0]),
 ):
     delta = torch.tensor(direction)
     quotient_1 = (f(x + 0.1 * delta) - f(x)) / 0.1
     quotient_2 = (f(x + 0.01 * delta) - f(x)) / 0.01
-    print(f"{name:21}  {grad @ delta:12.3f}  {quotient_1:7.3f}  {quotient_2:8.3f}")
+    print(f"{name:22}  {grad @ delta:12.3f}  {quotient_1:7.3f}  {quotient_2:8.3f}")
 # Output:
 # grad: tensor([1.0000, 0.7500])
-# direction              grad @ delta  t = 0.1  t = 0.01
-# along the gradient            1.250    1.300     1.255
-# against the gradient         -1.250   -1.200    -1.245
-# at a right angle              0.000    0.050     0.005
-# along the axis of x_2         0.750    0.800     0.755
+# direction               grad @ delta  t = 0.1  t = 0.01
+# along the gradient             1.250    1.300     1.255
+# against the gradient          -1.250   -1.200    -1.245
+# orthogonal to it               0.000    0.050     0.005
+# uphill, but less steep         0.750    0.800     0.755
 
 # %% [markdown]
 # ## Steepest descent
 #
 # Along which direction does f fall fastest? We look for the smallest rate grad @ delta. By the
-# Cauchy-Schwarz inequality,
+# Cauchy-Schwarz inequality, |grad @ delta| <= ||grad|| ||delta|| = ||grad||, so no rate is smaller
+# than -||grad||. If the gradient is not zero, then -grad / ||grad|| is a direction, and its rate is
+# -(grad @ grad) / ||grad|| = -||grad||. No other direction has this rate, because the two sides of
+# the inequality are equal only for parallel vectors. So f falls fastest against the gradient.
 #
-#     |grad @ delta| <= ||grad|| ||delta|| = ||grad||
-#
-# so no rate is smaller than -||grad||. If the gradient is not zero, then -grad / ||grad|| is a
-# direction, and its rate is -(grad @ grad) / ||grad|| = -||grad||. So f falls fastest along
-# -grad / ||grad||, that is, against the gradient.
-#
-# The cell tries 3,600 directions, one per tenth of a degree. Compare the best of them with
-# -grad / ||grad||.
+# The cell tries 3,600 directions, one per tenth of a degree. One of them is at most a twentieth of
+# a degree away from -grad / ||grad||, so the best should nearly agree with it.
 
 # %%
 x = torch.tensor([1.0, 0.75])
@@ -104,21 +99,23 @@ print(f"-||grad||: {-grad.norm():.4f}, -grad / ||grad||: ({steepest[0]:.3f}, {st
 # %% [markdown]
 # ## Level sets
 #
-# A level set of a function consists of all points at which the function has the same value, as a
-# contour line on a map joins all points of the same height. Along a path in the level set the
-# function does not change. So by the chain rule grad @ tangent = 0, where the tangent is the
-# derivative of the path. In this sense the gradient is at a right angle to the level set, in any
-# number of dimensions.
+# A level set of a function h consists of all points at which h has the same value, just like a
+# contour line on a map, along which the height is the same. Let p(s) be a path in a level set. Its
+# derivative p'(s) is a tangent. Along the path h does not change, so by the chain rule
 #
-# The level sets of f are circles, and its gradient x points along the radius, so the right angle is
-# no surprise. We test an ellipse instead, on which h(x) = (x_1^2 + 4 x_2^2) / 2 has the value 12.5.
-# The path (5 cos(s), 2.5 sin(s)) runs along it. Its tangent is (-5 sin(s), 2.5 cos(s)), which is
-# (-2 x_2, x_1 / 2) at the point x of the path. Look at the gradient: it is no multiple of x, but
-# grad @ tangent is 0.
+#     0 = d/ds h(p(s)) = grad @ p'(s)
+#
+# where grad is the gradient of h at p(s). So the gradient is orthogonal to every tangent or, for
+# short, to the level set. This holds in any number of dimensions.
+#
+# The level sets of h(x) = (x_1^2 + 4 x_2^2) / 2 are ellipses. The path (5 cos(s), 2.5 sin(s)) stays
+# in the one with the value (25 cos(s)^2 + 25 sin(s)^2) / 2 = 12.5. Its tangent is
+# (-5 sin(s), 2.5 cos(s)), which is (-2 x_2, x_1 / 2) at the point x of the path. The cell takes two
+# such points. The gradient of h is no multiple of x there, but grad @ tangent is 0.
 
 # %%
 def h(x: torch.Tensor) -> torch.Tensor:
-    """(x_1^2 + 4 x_2^2) / 2 of a vector x = (x_1, x_2)."""
+    """(x_1^2 + 4 x_2^2) / 2 of a vector x = (x_1, x_2), whose entries are x[0] and x[1]."""
     return (x[0] ** 2 + 4 * x[1] ** 2) / 2
 
 for x_1, x_2 in ((3.0, 2.0), (4.0, 1.5)):
@@ -138,27 +135,27 @@ for x_1, x_2 in ((3.0, 2.0), (4.0, 1.5)):
 #
 # The graph of f consists of the points (x_1, x_2, z) with z = f(x). The graph is a level set, too:
 # on it the function F(x_1, x_2, z) = f(x) - z has the value 0. So at each point of the graph the
-# gradient of F is at a right angle to the graph. Its entries are the two partial derivatives of f,
-# and -1. This vector (grad, -1) is called a normal of the graph.
+# gradient of F is orthogonal to the graph. Its entries are the two partial derivatives of f, and
+# -1. This vector (grad, -1) is called a normal of the graph. It points down; (-grad, 1) points up.
 #
-# The tangent plane is the plane through the point, at a right angle to the normal. A step that
-# changes x by t delta and z by dz stays in the plane if its dot product with the normal,
-# t (grad @ delta) - dz, is 0. So above x + t delta the plane has the height
-# f(x) + t (grad @ delta), and by the formula of the first section f is higher by t^2 / 2. The plane
-# touches the graph where t = 0, and lies below it everywhere else. (Figure 3.1, at the end, shows
-# it.) Look at the normal, and at the gap of t^2 / 2.
+# The tangent plane at (x, f(x)) is the plane through this point that is orthogonal to the normal.
+# Let f(x) + dz be its height above x + t delta. Then the vector (t delta, dz) lies in the plane, so
+# its dot product with the normal, t (grad @ delta) - dz, is 0. So dz = t (grad @ delta): the plane
+# rises at the rate of f. By the first section, our f is higher by t^2 / 2, so the plane touches the
+# graph from below. (The plane of another function may lie above its graph, or cut it.) The cell
+# walks along the axis of x_2; compare the gap with t^2 / 2. (Figure 3.1, at the end, shows it all.)
 
 # %%
 def F(point: torch.Tensor) -> torch.Tensor:
     """f(x) - z of a point (x_1, x_2, z)."""
     return f(point[:2]) - point[2]
 
-point = torch.tensor([1.0, 0.75, 0.78125])  # the last entry is f(x)
+point = torch.tensor([1.0, 0.75, 0.78125])  # the last entry is f(x), so F is 0
 normal = gradient(F, point)
 print("F at the point:", F(point).item())
 print("normal:", normal)
 x = point[:2]
-grad = normal[:2]
+grad = normal[:2]  # without the -1
 delta = torch.tensor([0.0, 1.0])
 for t in (0, 1, 2):
     graph = f(x + t * delta).item()
@@ -174,61 +171,66 @@ for t in (0, 1, 2):
 # %% [markdown]
 # ## Random directions in 1000 dimensions
 #
-# Could we do without the gradient, and take the best of 10,000 random directions? For each of them
-# we compute the rate, divided by ||grad||, so that steepest descent has the value -1. Look at the
-# last column of the table: for d = 2 the best comes close to -1, but not for d = 1000. Why?
-#
-# A random direction is delta = v / ||v||, where the d entries of v are normally distributed. The
-# density of v depends on ||v|| alone, so no direction is preferred. (Entries from `torch.rand` lie
-# between 0 and 1, and would prefer directions near that of (1, ..., 1).) This stays true when we
-# turn the axes, so we turn them until the first axis points along the gradient. There grad is
-# (||grad||, 0, ..., 0), and the rate divided by ||grad|| is delta_1.
-#
-# - The squares of the d entries of delta add up to 1, and no entry is preferred. So the mean of
-#   delta_1^2 is 1/d, and the typical size (root mean square) of delta_1 is 1/sqrt(d).
-# - For large d, ||v|| is close to sqrt(d), and delta_1 = v_1 / ||v|| is nearly normally
-#   distributed. The smallest of 10,000 normally distributed numbers mostly lies about four typical
-#   sizes below 0. For d = 1000, four typical sizes are 4 / sqrt(1000) = 0.126.
+# Could we do without the gradient, try 10,000 random directions, and take the best? A random
+# direction in d dimensions is delta = v / ||v||, where the d entries of v are normally distributed.
+# We use the gradient only to score each direction: its score is its rate divided by ||grad||, which
+# is -1 for the direction against the gradient. The table shows the standard deviation of the scores
+# and the smallest score. For d = 2 the smallest is close to -1. How close is it for d = 1000?
 
 # %%
 torch.manual_seed(0)
-print("   d  1/sqrt(d)  typical size  smallest")
+print("   d  1/sqrt(d)  standard deviation  smallest")
 for d in (2, 10, 100, 1000):
     x = torch.randn(d)
     grad = gradient(f, x)
     v = torch.randn(10_000, d)
     directions = v / v.norm(dim=1, keepdim=True)  # each row divided by its length
-    rates = directions @ grad / grad.norm()  # steepest descent has -1
-    typical = rates.square().mean().sqrt()
-    print(f"{d:4}  {1 / math.sqrt(d):9.3f}  {typical:12.3f}  {rates.min():8.3f}")
+    scores = directions @ grad / grad.norm()
+    print(f"{d:4}  {1 / math.sqrt(d):9.3f}  {scores.std():18.3f}  {scores.min():8.3f}")
 # Output:
-#    d  1/sqrt(d)  typical size  smallest
-#    2      0.707         0.711    -1.000
-#   10      0.316         0.311    -0.882
-#  100      0.100         0.100    -0.366
-# 1000      0.032         0.032    -0.123
+#    d  1/sqrt(d)  standard deviation  smallest
+#    2      0.707               0.711    -1.000
+#   10      0.316               0.311    -0.882
+#  100      0.100               0.100    -0.366
+# 1000      0.032               0.032    -0.123
+
+# %% [markdown]
+# ## Why the gradient wins
+#
+# For d = 1000, f falls along the best direction only at about an eighth of the steepest rate. Why?
+# The density of v is a multiple of exp(-||v||^2 / 2). It depends on ||v|| alone, so no direction is
+# preferred, and we may turn the axes until the first axis points along the gradient. Then grad is
+# (||grad||, 0, ..., 0), and the score is delta_1, the first entry of delta.
+#
+# - The squares of the d entries of delta add up to 1, and no entry is preferred. So the mean of
+#   delta_1^2 is 1/d. Since the mean of delta_1 is 0, its standard deviation is 1/sqrt(d).
+# - For large d, ||v|| is close to sqrt(d), so delta_1 = v_1 / ||v|| is nearly normally distributed.
+#   On average, one of 10,000 such numbers lies more than 3.7 standard deviations below the mean. So
+#   the smallest score should be about -3.7 / sqrt(d): -0.37 for d = 100, and -0.117 for d = 1000.
+#
+# Without the gradient, we would score by difference quotients, with 10,001 evaluations of f, one of
+# them at x. Difference quotients along the d axes are a better rival: d + 1 evaluations, 1001 for
+# d = 1000, give all partial derivatives approximately. The gradient costs far less. One evaluation
+# of our f takes d multiplications and about d additions. Then `backward()` uses the product rule,
+# with two terms for each x_i * x_i: 2d multiplications, and d additions of the two terms. So f and
+# its gradient together take about 5d operations, as many as 2.5 evaluations, whatever d is.
 
 # %% [markdown]
 # ## What to take away
 #
 # - Along a direction delta, f changes at the rate grad @ delta. It falls fastest against the
-#   gradient, at the rate -||grad||, and at a right angle to the gradient the rate is 0. A rate
-#   describes short steps. gd_nd_torch.py shows how long a step against the gradient may be.
-# - The gradient is cheap. One evaluation of our f takes d multiplications and about d additions.
-#   Then `backward()` takes 2d multiplications and d additions, because the product rule gives two
-#   terms for each x_i * x_i. Counted in these operations, f and its gradient together cost 2.5
-#   evaluations of f, whatever d is. To try 10,000 directions costs 10,000 evaluations, and for
-#   d = 1000 the best of them reaches only an eighth of the steepest rate.
-# - "Steepest" depends on how we measure length. If we change the unit of only one coordinate, then
-#   in general another direction becomes the steepest.
+#   gradient, at the rate -||grad||, and orthogonal to the gradient the rate is 0.
+# - The gradient is orthogonal to the level set, and the normal (grad, -1) to the tangent plane.
+# - For d = 1000, the best of 10,000 random directions reaches about an eighth of the steepest rate.
+#   Difference quotients along the axes take 1001 evaluations of f. Our f and its gradient cost 2.5.
 
 # %% [markdown]
 # ## The figures
 #
-# The next cell only draws. It has Figures 3.1 and 3.2 of the lecture, for f at x = (1, 0.75). In
+# The next cell defines the drawing functions, and may be skipped. The two code cells after it draw
+# Figures 3.1 and 3.2 of the lecture, for f at x = (1, 0.75), with a nabla before f for grad. In
 # Figure 3.1 the blue bowl is the graph of f. The orange disc is a piece of the tangent plane, and
-# touches the bowl from below at the black dot. The arrow is the normal (grad, -1). All three axes
-# have the same scale, because otherwise the right angle would not look like one.
+# touches the bowl from below at the black dot.
 
 # %%
 plt.rcdefaults()
@@ -251,7 +253,7 @@ def draw_tangent_plane() -> plt.Figure:
     # larger than the figure, because matplotlib leaves wide margins around axes in space
     ax = fig.add_axes((-0.04, -0.36, 1, 1.6), projection="3d", computed_zorder=False)
     ax.set(xlim=(-2, 2), ylim=(-2, 2), zlim=(-0.5, 2), proj_type="ortho")
-    ax.set_box_aspect((4, 4, 2.5))  # as long as the limits: one scale on all three axes
+    ax.set_box_aspect((4, 4, 2.5))  # one scale on all axes, or the normal would look oblique
     ax.view_init(elev=15, azim=-18)
     ax.set_axis_off()
 
@@ -260,8 +262,7 @@ def draw_tangent_plane() -> plt.Figure:
     x_2 = radius * np.sin(angle)
     ax.plot_surface(x_1, x_2, radius**2 / 2, color=BLUE, alpha=0.3, rstride=1, cstride=1)
 
-    # two directions in the plane: the first one is parallel to the screen, because it is at a right
-    # angle to our line of sight, so that its right angle with the normal looks like one
+    # orthogonal directions in the plane; the first, parallel to the screen, shows the right angle
     point = np.array([1, 0.75, 0.78125])
     normal = np.array([1, 0.75, -1])
     unit_normal = normal / np.linalg.norm(normal)
@@ -275,15 +276,14 @@ def draw_tangent_plane() -> plt.Figure:
     disc = point + np.outer(np.cos(angle), first) + np.outer(np.sin(angle), second)
     ax.add_collection3d(Poly3DCollection([disc], color=ORANGE, alpha=0.6))
     draw_line(ax, [point - first, point + first], linewidth=1)
-
     tip = point + normal
     neck = tip - 0.2 * unit_normal
     head = [tip, neck + 0.07 * first, neck - 0.07 * first]
     draw_line(ax, [point, neck], VERMILION, linewidth=3)
     ax.add_collection3d(Poly3DCollection([head], color=VERMILION))
-    corner = point + 0.15 * unit_normal - 0.15 * first
-    draw_line(ax, [point + 0.15 * unit_normal, corner], linewidth=1)
-    draw_line(ax, [point - 0.15 * first, corner], linewidth=1)
+    a = 0.15 * unit_normal
+    b = -0.15 * first
+    draw_line(ax, [point + a, point + a + b, point + b], linewidth=1)  # the right angle
     label = point + 0.8 * first + 0.7 * unit_normal
     draw_line(ax, [point, label], linewidth=0.5)
     draw_line(ax, [point], marker="o")
@@ -295,8 +295,7 @@ def draw_tangent_plane() -> plt.Figure:
         ([-0.65, -1.95, 2], r"$f(x) = \|x\|^2 / 2$", "right", "center"),
     ):
         ax.text(*place, text, size=13, ha=ha, va=va)
-    title = "The tangent plane touches $f$ at $x$, and the normal is orthogonal to it"
-    fig.suptitle(title, size=14)
+    fig.suptitle("The normal is orthogonal to the tangent plane of the graph of $f$", size=14)
     return fig
 
 def draw_arrow(ax: plt.Axes, start: np.ndarray, end: np.ndarray, color: str, style: str) -> None:
@@ -308,7 +307,7 @@ def draw_arrow(ax: plt.Axes, start: np.ndarray, end: np.ndarray, color: str, sty
 
 def draw_steepest_descent() -> plt.Figure:
     """Figure 3.2: directions with their dot products, and level sets, for f at x = (1, 0.75)."""
-    x = np.array([1, 0.75], dtype=np.float32)
+    x = np.array([1, 0.75], dtype=np.float32)  # float64 would print the product 0.00 as -0.00
     grad = x
     along = grad / np.linalg.norm(grad)
     across = np.array([along[1], -along[0]])
@@ -372,7 +371,7 @@ save(fig, "tangent_plane.png")
 #
 # On the left are the four directions of "The rate along a direction", each with its rate. On the
 # right are level sets of f. Against the gradient f falls, along the gradient f rises, and the
-# direction at a right angle to the gradient is the tangent of the level set.
+# direction orthogonal to the gradient is a tangent of the level set.
 
 # %%
 fig = draw_steepest_descent()

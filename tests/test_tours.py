@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
