@@ -49,7 +49,12 @@ def test_it_stands_alone(name):
 
     Nor does it keep a path, or text that a Windows console cannot print.
     """
-    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", code_of(name), re.MULTILINE))
+    imported = set()
+    for node in ast.walk(ast.parse(code_of(name))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.split(".")[0])
     with_matplotlib = {"matplotlib", "mpl_toolkits"} if name != "check_environment" else set()
     assert imported <= sys.stdlib_module_names | {"torch", "numpy"} | with_matplotlib
     assert name not in sys.stdlib_module_names

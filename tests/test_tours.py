@@ -100,8 +100,7 @@ FIGURE_LINES = "print(\"figure: figures/small.png\")\n# Output:\n# figure: figur
 # What to replace, by what, and the complaint to come.
 SPOILED_LAYOUT = {
     "no title": ("# # A small tour\n", "", "the first cell is no text with a title"),
-    "no heading": ("# ## One clock\n", "", "the markdown cell has no heading"),
-    "a heading alone": ("# It passes every check.\n", "", "no text under the heading"),
+    "a heading alone": ("# It passes every check.\n", "", "none under the heading"),
     "text outside a comment": ("# It passes", "It passes", "text outside a comment"),
     "no text": (f"# %% [markdown]\n{CLOCK}", "# %%\nx\n# Output:\n#", "needs text above it"),
     "a title of a cell": ("# %%\nprint(row", "# %% One clock\nprint(row", "opens no cell"),

@@ -1,0 +1,344 @@
+"""The key to the exercises: each change is made, run, and must print the answer given here.
+
+A tour's exercise is run in this process: the cell that holds the changed text, or, if that is a
+definition cell, the next one that shows something. A program's is run as a student runs it, with
+an option, or with one text replaced.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tour
+from conftest import ROOT, drawing, python
+from scripts import SCRIPTS
+from tour import Cell, Tour
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """In a script, old is replaced by new. A run then prints answer, and did not before."""
+
+    script: str
+    old: str
+    new: str
+    answer: str
+    options: str = ""
+
+
+TOURS = [
+    Exercise(
+        "gradients_and_convexity",
+        "a = torch.tensor([3.0, 0.5])",
+        "a = torch.tensor([3.0, 2.0])",
+        "minimiser over C: [1.0, 1.0] gradient: [-2.0, -1.0]",
+    ),
+    Exercise(
+        "gradients_and_convexity",
+        "u = torch.tensor(-1.0)",
+        "u = torch.tensor(3.0)",
+        "graph <= chord? True",
+    ),
+    Exercise(
+        "gradients_and_convexity",
+        "eps = 0.001",
+        "eps = 0.01",
+        "c = 1e-08: grad = 0.01 |w - w*| = 1e+06 gap = 5000 bound = 10000",
+    ),
+    Exercise(
+        "gradient_geometry",
+        "torch.tensor([1.0, 0.75, 0.78125])",
+        "torch.tensor([0.0, 0.0, 0.0])",
+        "normal: tensor([ 0.,  0., -1.])",
+    ),
+    Exercise(
+        "gradient_geometry",
+        "(4.0, 1.5)",
+        "(0.0, 2.5)",
+        "x = [0.0, 2.5], h(x) = 12.5: grad [0.0, 10.0], tangent [-5.0, 0.0]",
+    ),
+    Exercise(
+        "gradient_geometry",
+        "torch.randn(10_000, d)",
+        "torch.randn(1_000, d)",
+        "1000 0.032 0.031 -0.119",
+    ),
+    Exercise(
+        "gd_nd_cost",
+        "lambda: w.sub_(w.grad, alpha=0.5)",
+        "lambda: w.sub(w.grad, alpha=0.5)",
+        "w.sub_(w.grad, alpha=0.5): ||grad|| = 4.4721, new w = [4.0, -2.0]",
+    ),
+    Exercise(
+        "gd_nd_cost",
+        "torch.float32.itemsize",
+        "torch.float16.itemsize",
+        "d = 10,000,000: w has 19.1 MiB, more than 32? False",
+    ),
+    Exercise(
+        "tensor_creation",
+        '\na[0, 0] = 999\n',
+        '\na = a + 1\n',
+        "after modifying numpy, a_t: tensor([[1., 2.],",
+    ),
+    Exercise(
+        "tensor_creation",
+        '\nsnapshot = w.detach().clone()\n',
+        '\nsnapshot = w.detach()\n',
+        "snapshot: tensor([999.,   2.,   3.])",
+    ),
+    Exercise(
+        "tensor_creation",
+        '\na_t = torch.from_numpy(np.array([1.0, 2.0]))\n',
+        '\na_t = torch.from_numpy(np.array([1.0, 2.0], dtype=np.float32))\n',
+        "x @ a_t: tensor(50.)",
+    ),
+    Exercise(
+        "tensor_manipulation",
+        '\ncorner = A[1:, ::2]\n',
+        '\ncorner = A[::2, 2:]\n',
+        "corner: start: 2 stride: (8, 1)",
+    ),
+    Exercise(
+        "tensor_manipulation",
+        '\nA = torch.arange(12).view(3, 4)\n',
+        '\nA = torch.arange(12).view(1, 12)\n',
+        "AT.reshape(-1) and A: same storage? True",
+    ),
+    Exercise(
+        "tensor_manipulation",
+        '\nspaced = numbers[:, ::2]\n',
+        '\nspaced = numbers[1:, ::3]\n',
+        "spaced.view(-1): tensor([ 6,  9, 12, 15, 18, 21])",
+    ),
+    Exercise(
+        "tensor_operations",
+        '\nsums = E.sum(dim=1, keepdim=True)\n',
+        '\nsums = E.sum(dim=0, keepdim=True)\n',
+        "columns of P add up to tensor([1., 1., 1., 1., 1.])",
+    ),
+    Exercise(
+        "tensor_operations",
+        '\nx[mask] = 0\n',
+        '\nx[mask][:] = 0\n',
+        "after x[mask] = 0, x: tensor([-2., -1.,  0.,  1.,  2.])",
+    ),
+    Exercise(
+        "tensor_operations",
+        '\nH = torch.where(C > 0, C, 0)\n',
+        '\nH = C\n',
+        "S: tensor([[ 3., -1.,  2., -3., -2.],",
+    ),
+    Exercise(
+        "losses_and_models",
+        "[[5.0, 0.0, 0.0]]",
+        "[[5.0, 0.0]]",
+        "loss, given probabilities: tensor(0.3169)",
+    ),
+    Exercise("losses_and_models", "h = 16", "h = 32", "parameters: 225"),
+    Exercise(
+        "losses_and_models",
+        "nn.Dropout(0.5)",
+        "nn.Dropout(0.75)",
+        "at the start:  tensor([0., 4.])",
+    ),
+    Exercise(
+        "autograd_tour",
+        '("first", "second")',
+        '("first", "second", "third")',
+        "after the third backward: tensor([3., 6., 9.])",
+    ),
+    Exercise("autograd_tour", 'y = 2 * w\n', 'y = w * w\n', "w.grad: tensor([2., 4., 6.])"),
+    Exercise(
+        "autograd_tour",
+        "torch.tensor([10.0, 1.0])",
+        "torch.tensor([0.0, 1.0])",
+        "w.grad: tensor([0., 3., 2.])",
+    ),
+    Exercise(
+        "dtypes",
+        "[1.0, 2.0, 4.0]",
+        "[1.0, 2.0, 256.0]",
+        "at 256.0: spacing 2.0, really added 0.0",
+    ),
+    Exercise(
+        "dtypes",
+        "value = torch.tensor(NUMBER, dtype=torch.bfloat16)",
+        "value = torch.tensor(0.1, dtype=torch.bfloat16)",
+        "the sum stalls at 32.0 after ... terms",
+    ),
+    Exercise(
+        "dtypes",
+        "large = 70_000.0",
+        "large = 66_000.0",
+        "66000: tensor(66048., dtype=torch.bfloat16)",
+    ),
+    Exercise(
+        "inplace",
+        "x = x + y  # a new tensor",
+        "x[:] = x + y",
+        "after x = x + y, other: tensor([11., 22., 33.])",
+    ),
+    Exercise(
+        "inplace",
+        "torch.float32.itemsize",
+        "torch.float64.itemsize",
+        "8,000,000 numbers: 61.0 MiB, more than 32? True",
+    ),
+    Exercise("inplace", "result = w.exp()", "result = w + 1", "w.grad: tensor([1., 1., 1.])"),
+    Exercise(
+        "broadcasting",
+        "A * torch.ones(4, 1)).shape",
+        "A * torch.ones(4, 1, 1)).shape",
+        "(4, 3) and (4, 1): torch.Size([4, 4, 3])",
+    ),
+    Exercise(
+        "broadcasting",
+        "expanded = v.expand(10_000, 1000)",
+        "expanded = v[:, None].expand(1000, 10_000)",
+        "expanded: strides (1, 0) bytes 4000",
+    ),
+    Exercise(
+        "vectorization",
+        'torch.sum(w * w).item())\nprint',
+        'torch.sum(w[1:] * w[:-1]).item())\nprint',
+        "torch.sum(w * w): 20.0",
+    ),
+    Exercise(
+        "vectorization",
+        '\nw = torch.randn(5_000_000)\n',
+        '\nw = torch.ones(5_000_000)\n',
+        "w.dot(w): 5000000.00",
+    ),
+    Exercise(
+        "memory_layout",
+        "[[1, 2, 3], [4, 5, 6]]",
+        "[[1, 2], [3, 4], [5, 6]]",
+        "small_C.stride(): (1, 3)  in memory: [1, 3, 5, 2, 4, 6]",
+    ),
+    Exercise(
+        "memory_layout",
+        "numbers_per_line = 64 // 4",
+        "numbers_per_line = 64 // 8",
+        "step 4: 1024 numbers lie in 512 lines",
+    ),
+    Exercise(
+        "matmul_order",
+        'A = torch.ones(512, 512)\n',
+        'A = torch.ones(8, 512)\n',
+        "A(BC) to (AB)C: 64.0",
+    ),
+    Exercise(
+        "matmul_order",
+        'dtype = torch.float32\n',
+        'dtype = torch.float64\n',
+        "largest difference: ...e-1... (zero? False, at most 0.001? True)",
+    ),
+    Exercise(
+        "devices",
+        "torch.ones(3)]:",
+        "torch.ones(1)]:",
+        "shape (1,) failed: Tensor on device meta is not on the expected device cpu...",
+    ),
+    Exercise(
+        "devices",
+        'operations = n**3\n',
+        'operations = n**2\n',
+        "n = 3000: 0.3 operations per number that moves",
+    ),
+]
+
+PROGRAMS = [
+    Exercise("gd_1d_torch", "", "", "[quadratic] final w=7.275958e-11, ... iters=19", "--eta 1.25"),
+    Exercise("gd_1d_torch", "", "", "after 80 iterations no lower than at the start...", "--eta 2"),
+    Exercise("gd_1d_torch", "", "", "diverged at iteration 62: L(w) = inf. ...", "--eta 3"),
+    Exercise("gd_1d_torch", "", "", "[doublewell] final w=-9.999991e-01, ...", "--w0 -5"),
+    Exercise(
+        "gd_1d_torch",
+        "doublewell, args.w0,",
+        "doublewell, 0.0,",
+        "[doublewell] final w=0.000000e+00, final L=5.000000e-01, iters=1",
+    ),
+    Exercise(
+        "gd_1d_torch",
+        "doublewell, args.w0, 0.02, max_iters=200",
+        "doublewell, 1.3, 0.3623, max_iters=1",
+        "[doublewell] final w=6.500...e-01, final L=2.380...e-01, iters=1",
+    ),
+    Exercise("gd_nd_torch", "", "", "1000 19 gradient ...", "--eta 0.75"),
+    Exercise("gd_nd_torch", "", "", "2 80 max_iters ...", "--d 2 --eta 2"),
+    Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 1.4", "2... iterations, stop: gradient, ..."),
+    Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 2.0", "... iterations, stop: diverged, ..."),
+]
+
+
+def identify(exercise: Exercise) -> str:
+    return f"{exercise.script}: {exercise.options or exercise.new}"
+
+
+def printed_by_cell(tour_read: Tour, cell: Cell, folder: Path) -> str:
+    with drawing():
+        (folder / "figures").mkdir(parents=True)
+        return tour.run_cell(tour_read, cell, folder)
+
+
+def changed_cell(before: Tour, after: Tour) -> int:
+    """The number, among the cells that show something, of the one that an exercise runs."""
+    for i, (old, new) in enumerate(zip(before.cells, after.cells, strict=True)):
+        if old.lines != new.lines:
+            break
+    shown_earlier = [cell for cell in before.cells[:i] if cell.shows]
+    return len(shown_earlier)
+
+
+@pytest.mark.parametrize("exercise", TOURS, ids=identify)
+def test_exercise_of_a_tour_has_its_answer(exercise, tmp_path):
+    path = ROOT / "script" / f"{exercise.script}.py"
+    text = path.read_text(encoding="utf-8")
+    assert text.count(exercise.old) == 1, "the text to replace must stand in one place"
+    copy = tmp_path / path.name
+    copy.write_text(text.replace(exercise.old, exercise.new), encoding="utf-8")
+
+    small = SCRIPTS[exercise.script].small
+    before = tour.read(path, small)
+    after = tour.read(copy, {name: small[name] for name in small if name not in exercise.old})
+    number = changed_cell(before, after)
+    usual = printed_by_cell(before, before.showing[number], tmp_path / "usual")
+    changed = printed_by_cell(after, after.showing[number], tmp_path / "changed")
+    assert says(changed, exercise.answer), changed
+    assert not says(usual, exercise.answer), "the answer is printed without the change, too"
+
+
+@pytest.mark.parametrize("exercise", PROGRAMS, ids=identify)
+def test_exercise_of_a_program_has_its_answer(exercise, run_of, tmp_path):
+    text = (ROOT / "script" / f"{exercise.script}.py").read_text(encoding="utf-8")
+    code = text.split('"""', 2)[2]  # below the docstring, which may name the text to replace
+    if exercise.old:
+        assert code.count(exercise.old) == 1, "the text to replace must stand in one place"
+        code = code.replace(exercise.old, exercise.new)
+    copy = tmp_path / f"{exercise.script}.py"
+    copy.write_text(code, encoding="utf-8")
+    run = python(copy, *exercise.options.split(), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert says(run.stdout, exercise.answer), run.stdout
+    assert not says(run_of(exercise.script).stdout, exercise.answer)
+
+
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "check_environment"])
+def test_every_lesson_has_exercises_and_each_has_its_key(name):
+    """Two or three exercises; an exercise may have more than one row."""
+    path = ROOT / "script" / f"{name}.py"
+    rows = [exercise for exercise in TOURS + PROGRAMS if exercise.script == name]
+    if tour.is_tour(path):
+        number = len(tour.exercises(tour.read(path).cells[-1]))
+    else:
+        docstring = path.read_text(encoding="utf-8").split('"""')[1]
+        number = len(re.findall(r"^\d\. ", docstring.split("Try it.")[1], re.MULTILINE))
+    assert number in (2, 3)
+    assert len(rows) >= number
+
+
+def says(printed: str, answer: str) -> bool:
+    """Whether a printed line is the answer, white space folded, `...` for any text."""
+    return any(tour.same(answer, line) for line in printed.splitlines())
