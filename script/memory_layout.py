@@ -1,200 +1,397 @@
 # %% [markdown]
-# # Memory layout: sums along rows and down columns
-# In a row-major matrix the next number along a row is next in memory, down a column a row away.
-# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
+# # Memory layout
+#
+# A matrix has rows and columns, but memory is one long sequence of numbers. By default PyTorch
+# stores a matrix row after row. Its transpose reads the same memory, so it is stored column after
+# column: the numbers of a row lie far apart. To add up such a row takes many times as long as to
+# add up the same numbers where they are neighbours. This script shows two causes of that, and then
+# two remedies: one call for all rows, and a copy.
+#
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0, one thread.
 
 # %%
-import argparse
-import sys
+import os
+import platform
 import time
-import timeit
-from collections.abc import Callable
-from functools import partial
-from itertools import cycle
 from pathlib import Path
-from platform import machine, system
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-present = ["cpu", *(name for name in ("cuda", "mps") if getattr(torch, name).is_available())]
-parser = argparse.ArgumentParser(description="Memory layout")
-parser.add_argument("--device", choices=present, default="cpu")
-DEVICE = parser.parse_args([] if hasattr(sys, "ps1") else None).device  # in a notebook: edit here
-ROWS, COLUMNS, LARGE = 512, [512, 4096, 32768], 2**25  # numbers in the ceiling's copy
-COLUMNS = COLUMNS if DEVICE == "cpu" else [8 * m for m in COLUMNS]
-LINE = 32 if DEVICE == "cuda" else 128 if machine() == "arm64" else 64  # bytes, of a cache line
-THREADS, ROUNDS, SECONDS = 1, 6, 0.06  # seconds for each variant at each size
-MACHINE = f"{system()} {machine()} {DEVICE}, {THREADS} thread, torch {torch.__version__}"
-PAIRS = ("A.sum(dim=1)", "A.sum(dim=0)"), ("A[i].sum()", "F[i].sum()")  # fast, slow
 plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig: plt.Figure, name: str, table: str = "") -> None:
-    """Save fig, with the table that it was drawn from inside, and print where it lies."""
+# %% [markdown]
+# ## Strides
+#
+# A *stride* says how many numbers to step in memory for one step along a dimension. A matrix has
+# two: the first is the step from row to row, the second is the step along a row.
+# tensor_manipulation.py says more about strides.
+#
+# Below, `small_R` is *row-major*: it is stored row after row. `small_C` is an equal matrix, but
+# *column-major*: it is stored column after column. To make it, we transpose `small_R`, copy the
+# transpose row after row into new memory (`contiguous`), and transpose the copy back.
+# `as_strided(size=(6,), stride=(1,))` reads six numbers in the order in which they lie in memory.
+
+# %%
+small_R = torch.tensor([[1, 2, 3], [4, 5, 6]])
+small_C = small_R.t().contiguous().t()
+memory_of_R = small_R.as_strided(size=(6,), stride=(1,))
+memory_of_C = small_C.as_strided(size=(6,), stride=(1,))
+print("equal?", torch.equal(small_R, small_C))
+print("small_R.stride():", small_R.stride(), " in memory:", memory_of_R.tolist())
+print("small_C.stride():", small_C.stride(), " in memory:", memory_of_C.tolist())
+# Output:
+# equal? True
+# small_R.stride(): (3, 1)  in memory: [1, 2, 3, 4, 5, 6]
+# small_C.stride(): (1, 2)  in memory: [1, 4, 2, 5, 3, 6]
+
+# %% [markdown]
+# ## One row at a time
+#
+# From now on, `R` is a row-major matrix with 512 rows, and `C` is an equal column-major one. The
+# step along a row is 1 in `R`, but 512 in `C`, the number of rows. We add up the rows in turn, with
+# one call of `sum` for each row. How much longer does it take for `C`?
+#
+# The matrices hold whole numbers from 0 to 9. Float32 adds whole numbers without rounding up to
+# 2^24, and the sums stay below that. So `R` and `C` must give the same sums.
+#
+# `milliseconds` measures a function. PyTorch's `Timer` takes the code to be timed as a string, and
+# runs it on one thread, again and again until 0.05 s are over. We take the median time. A call that
+# takes longer than 0.05 s is timed only once, and other programs on the machine can double such a
+# time. So trust large differences, and not small ones.
+
+# %%
+# for a GPU: DEVICE=cuda python script/memory_layout.py, or edit the next line
+DEVICE = os.environ.get("DEVICE", "cpu")
+ROWS = 512
+COLUMNS = 8192
+SHORT = 512  # for the experiments: the numbers in a short row
+LONG = 2**24  # and in a long one
+
+def milliseconds(function):
+    """The median time of a call of function, in ms."""
+    timer = Timer("function()", globals={"function": function})
+    return 1000 * timer.blocked_autorange(min_run_time=0.05).median
+
+def ns_per_number(function, numbers: int) -> float:
+    """The median time of a call of function, in nanoseconds for each number that it reads."""
+    return 1_000_000 * milliseconds(function) / numbers
+
+def row_major(columns: int) -> torch.Tensor:
+    """A matrix of random whole numbers from 0 to 9 that is stored row after row."""
+    torch.manual_seed(0)
+    return torch.randint(10, (ROWS, columns), dtype=torch.float32, device=DEVICE)
+
+def column_major(matrix: torch.Tensor) -> torch.Tensor:
+    """A copy of matrix that is stored column after column."""
+    return matrix.t().contiguous().t()
+
+def sum_rows_in_turn(matrix: torch.Tensor) -> torch.Tensor:
+    """The sum of each row, by one call for each."""
+    sums = []
+    for row in matrix:
+        sums.append(row.sum())
+    return torch.stack(sums)
+
+# %%
+R = row_major(COLUMNS)
+C = column_major(R)
+print("same sums?", torch.equal(sum_rows_in_turn(R), sum_rows_in_turn(C)))
+
+R_ns = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
+C_ns = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+print(f"rows of R, step {R.stride(1)}: {R_ns:.2f} ns per number")
+print(f"rows of C, step {C.stride(1)}: {C_ns:.2f} ns per number, {C_ns / R_ns:.0f} times as long")
+# Example output:
+# same sums? True
+# rows of R, step 1: 2.79 ns per number
+# rows of C, step 512: 18.90 ns per number, 7 times as long
+
+# %% [markdown]
+# ## First cause: memory comes in lines
+#
+# A *cache* is a small, fast memory close to the processor. It keeps what was used lately. Whatever
+# is not in the cache has to come from main memory, which is large and slow.
+#
+# A number never comes alone. The processor fetches a whole *cache line*: 64 neighbouring bytes on
+# most processors, 128 on a Mac with Apple silicon. A float32 number has 4 bytes, so a line of 64
+# bytes holds 16 numbers. A sum with a step of 1 uses all of them. A sum with a larger step uses
+# only some, and has to fetch more lines. Let us count the lines for 1024 numbers.
+
+# %%
+numbers_per_line = 64 // 4
+for step in [1, 2, 4, 8, 16, 512]:
+    lines = set()
+    for i in range(1024):
+        place = i * step
+        lines.add(place // numbers_per_line)
+    print(f"step {step}: 1024 numbers lie in {len(lines)} lines")
+# Output:
+# step 1: 1024 numbers lie in 64 lines
+# step 2: 1024 numbers lie in 128 lines
+# step 4: 1024 numbers lie in 256 lines
+# step 8: 1024 numbers lie in 512 lines
+# step 16: 1024 numbers lie in 1024 lines
+# step 512: 1024 numbers lie in 1024 lines
+
+# %% [markdown]
+# ## Why the next row fetches the lines again
+#
+# From step 16 on, every number needs a line of its own. So a row of `C` needs 16 times as many
+# lines as a row of `R`.
+#
+# The other 15 numbers of such a line belong to neighbouring rows of `C`. So the next row could use
+# the same lines, if they were still in the cache. But one row has 8192 lines, which are 512 KiB. A
+# processor has several caches, and its fastest one is also its smallest, with less than 256 KiB on
+# common machines. When the row is at its end, the lines of its beginning have made room for later
+# ones. The next row has to fetch them again, from a slower cache or from main memory.
+#
+# ## Second cause: one addition at a time
+#
+# A processor has *vector instructions*: one such instruction makes several additions at once, 4, 8
+# or 16 of them. It reads its numbers from neighbouring places in memory. So PyTorch can use vector
+# instructions for a row with a step of 1. In a row with a larger step no two numbers are
+# neighbours, and PyTorch adds them one by one.
+#
+# ## Each cause without the other
+#
+# We measure the time per number for steps from 1 to 16, in two experiments.
+#
+# - *From the cache*: a short row of 512 numbers is added up 1000 times. It stays in the cache, so
+#   the number of its lines hardly matters, and the second cause is left. Compare step 1 with step
+#   2, where PyTorch begins to add one by one.
+# - *From memory*: `x` has 16 million numbers, which are 64 MiB. From step 2 on they are added one
+#   by one, whatever the step is, so that only the first cause makes a difference. Compare step 2
+#   with step 16, which needs 8 times as many lines per number.
+#
+# To add up the short row 1000 times in one call, we make it the 1000 rows of a matrix. `expand`
+# does this without a copy: the stride from row to row is 0, so every row lies in the same memory.
+# The `dim` of `sum` is NumPy's `axis`: `sum(dim=1)` gives one sum for each row, `sum(dim=0)` one
+# for each column.
+#
+# At the end, we compare two sums that need the same cache lines, all those of `x`: `x.sum()`, and
+# `x[::16].sum()`, which adds only a sixteenth of the numbers.
+
+# %%
+x = torch.ones(LONG, device=DEVICE)
+print("step  from the cache (ns per number)  from memory (ns per number)")
+for step in [1, 2, 4, 8, 16]:
+    short_row = torch.ones(SHORT * step, device=DEVICE)[::step]
+    same_rows = short_row.expand(1000, SHORT)
+    from_cache = ns_per_number(lambda: same_rows.sum(dim=1), same_rows.numel())
+    long_row = x[::step]
+    from_memory = ns_per_number(lambda: long_row.sum(), long_row.numel())
+    print(f"{step:4} {from_cache:31.2f} {from_memory:28.2f}")
+
+all_numbers = milliseconds(lambda: x.sum())
+a_sixteenth = milliseconds(lambda: x[::16].sum())
+print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
+# Example output:
+# step  from the cache (ns per number)  from memory (ns per number)
+#    1                            0.12                         0.89
+#    2                            0.80                         2.60
+#    4                            0.71                         5.51
+#    8                            1.05                         8.41
+#   16                            1.01                        13.31
+# x.sum(): 16.36 ms, x[::16].sum(): 13.59 ms
+
+# %% [markdown]
+# ## The price of each cause
+#
+# Where the time from the cache jumps from step 1 to step 2, you see the price of adding one by one.
+# Where the time from memory grows from step 2 to step 16, you see the price of the lines. It need
+# not become 8 times as long: while the processor adds, it fetches some of the next lines ahead.
+# Where `x[::16].sum()` takes almost as long as `x.sum()`, most of the time goes into fetching, and
+# not into adding.
+#
+# A row of `C` pays both prices. Its lines also lie farther apart than those of `x[::16]`, so it is
+# harder to fetch them ahead, which can cost still more.
+#
+# ## First remedy: all rows in one call
+#
+# `C.sum(dim=1)` makes the 512 sums of the rows in one call. Then PyTorch need not finish one row
+# before it begins the next. It can keep a total for each of many rows, and go through the matrix
+# column by column. `sum_rows_together` below does the same in Python. The numbers of a column of
+# `C` are neighbours in memory, so each line is used as a whole, and vector instructions add many
+# numbers to their totals at once. Both causes are gone.
+#
+# One call does not help by itself. The 1000 equal rows above were added in one call, but with a
+# step of 0 from row to row their columns hold no neighbours, so PyTorch took them row by row.
+#
+# Compare three ways: 512 calls for the rows in turn, 8192 calls in `sum_rows_together`, and one. If
+# the second is faster than the first, its neighbours save more than its many calls cost.
+
+# %%
+def sum_rows_together(matrix: torch.Tensor) -> torch.Tensor:
+    """The sum of each row: all rows grow together, column by column."""
+    totals = torch.zeros(len(matrix), device=DEVICE)
+    for column in matrix.t():
+        totals += column
+    return totals
+
+# %%
+C = column_major(row_major(COLUMNS))
+sums = C.sum(dim=1)
+print("rows in turn, same sums?", torch.equal(sum_rows_in_turn(C), sums))
+print("rows together, same sums?", torch.equal(sum_rows_together(C), sums))
+
+in_turn = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+together = ns_per_number(lambda: sum_rows_together(C), C.numel())
+one_call = ns_per_number(lambda: C.sum(dim=1), C.numel())
+print(f"sum_rows_in_turn(C):  {in_turn:.2f} ns per number")
+print(f"sum_rows_together(C): {together:.2f} ns per number")
+print(f"C.sum(dim=1):         {one_call:.2f} ns per number")
+# Example output:
+# rows in turn, same sums? True
+# rows together, same sums? True
+# sum_rows_in_turn(C):  17.61 ns per number
+# sum_rows_together(C): 13.24 ns per number
+# C.sum(dim=1):         0.58 ns per number
+
+# %% [markdown]
+# ## Second remedy: a copy
+#
+# Not every loop over rows can become one call. For example, gradient descent may use one row of the
+# data in each step, and every step needs the result of the step before. Then `contiguous()` can
+# copy the matrix row after row, once, before the loop. The price is the time of the copy, and
+# memory for a second matrix. With n passes over the rows, the copy pays if
+#
+#     n * (time of a pass over C - time of a pass over the copy) > time of the copy
+#
+# What is the smallest such n on your machine? If the copy takes less time than the difference of
+# the two passes, n is 1: it pays in the first pass already.
+
+# %%
+C = column_major(row_major(COLUMNS))
+R = C.contiguous()
+C_ns = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+R_ns = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
+copy_ns = ns_per_number(lambda: C.contiguous(), C.numel())
+print(f"a pass over the rows of C: {C_ns:.2f} ns per number")
+print(f"a pass over the rows of R: {R_ns:.2f} ns per number")
+print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
+# Example output:
+# a pass over the rows of C: 16.86 ns per number
+# a pass over the rows of R: 2.17 ns per number
+# the copy R = C.contiguous(): 7.97 ns per number
+
+# %% [markdown]
+# ## Figure 3.7: sums of rows and of columns
+#
+# The lecture compares row sums, `dim=1`, with column sums, `dim=0`, for rows of seven lengths m. In
+# one call, PyTorch adds neighbours in memory either to each other (`R` with `dim=1`, `C` with
+# `dim=0`), or each to a total of its own (`R` with `dim=0`, `C` with `dim=1`). Both ways use whole
+# lines and vector instructions. Which one is faster depends on the processor: at m = 32768, column
+# sums of `R` took 2.8 times as long as row sums on one machine that we tried, and 0.9 times as long
+# on another. The titles of the figure say how it is on yours.
+#
+# The last column has the rows of `C` in turn. They alone pay for both causes, and for 512 calls,
+# which weigh most where m is small. Where the other times per number grow with m, the matrix has
+# become too large for a fast cache.
+
+# %%
+SIZES = [512, 1024, 2048, 4096, 8192, 16384, 32768]
+
+def draw_sums(table: list[list[float]]) -> plt.Figure:
+    """Draw the columns of the table that is printed below, over its first column, m."""
+    m, R_dim1, R_dim0, C_dim1, C_dim0, in_turn = torch.tensor(table, dtype=torch.float64).T
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 5), sharey=True, layout="constrained")
+    left.plot(m, R_dim1, "o-", color="#0072B2", label="R.sum(dim=1)")
+    left.plot(m, R_dim0, "s--", color="#D55E00", label="R.sum(dim=0)")
+    right.plot(m, C_dim1, "o-", color="#0072B2", label="C.sum(dim=1)")
+    right.plot(m, C_dim0, "s--", color="#D55E00", label="C.sum(dim=0)")
+    right.plot(m, in_turn, "^:", color="#009E73", label="rows of C in turn")
+    at = f"at m = {SIZES[-1]},"
+    R_ratio = R_dim0[-1] / R_dim1[-1]
+    C_ratio = C_dim1[-1] / C_dim0[-1]
+    left.set_title(f"R: {at} dim=0 takes {R_ratio:.1f} times as long as dim=1", size=10)
+    right.set_title(f"C: {at} dim=1 takes {C_ratio:.1f} times as long as dim=0", size=10)
+    for ax in (left, right):
+        ax.set(xscale="log", yscale="log", xlabel="numbers in a row, m")
+        ax.set_xticks(SIZES[::2], SIZES[::2])
+        ax.minorticks_off()
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
+    left.set_ylabel("time per number (ns)")
+    left.yaxis.set_major_formatter("{x:g}")
+    ratio = in_turn[-1] / C_dim1[-1]
+    fig.suptitle(f"Rows of C in turn: {at} they take {ratio:.0f} times as long as in one call")
+    fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
+    return fig
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
     try:
         FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(FIGURES / name, dpi=200, metadata={"Description": table})
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
     except OSError as error:
-        sys.exit(f"no figure: {error}")
-    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
-
-# %% [markdown]
-# ## The same matrix, stored twice
-# A is row-major, F column-major. dim=1 sums along rows, dim=0 down columns. In whatever order, a
-# sum of positive float32 errs by (terms - 1) eps/2 of itself at most.
+        print("no figure:", path.as_uri(), ascii(error))
 
 # %%
-def column_major(A: torch.Tensor) -> torch.Tensor:
-    """A copy of A, shape (n, m), with its columns one after the other: strides (1, n)."""
-    return A.t().contiguous().t()
+print("nanoseconds per number")
+print("    m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  rows of C in turn")
+table = []
+for m in SIZES:
+    R = row_major(m)
+    C = column_major(R)
+    R_dim1 = ns_per_number(lambda: R.sum(dim=1), R.numel())
+    R_dim0 = ns_per_number(lambda: R.sum(dim=0), R.numel())
+    C_dim1 = ns_per_number(lambda: C.sum(dim=1), C.numel())
+    C_dim0 = ns_per_number(lambda: C.sum(dim=0), C.numel())
+    in_turn = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+    table.append([m, R_dim1, R_dim0, C_dim1, C_dim0, in_turn])
+    print(f"{m:5} {R_dim1:13.2f} {R_dim0:13.2f} {C_dim1:13.2f} {C_dim0:13.2f} {in_turn:18.2f}")
 
-# %%
-A = torch.rand(512, 512).to(DEVICE)
-F, exact = column_major(A), A.cpu().double()
-print("A.stride():", A.stride(), " F.stride():", F.stride(), " equal?", torch.equal(A, F))
-errors = [X.sum(d).cpu() / exact.sum(d) - 1 for X in (A, F) for d in (0, 1)]
-print("errors allowed?", all(error.abs().max() <= 511 * 2**-24 for error in errors))
-# Output:
-# A.stride(): (512, 1)  F.stride(): (1, 512)  equal? True
-# errors allowed? True
-
-# %% [markdown]
-# ## Not the notes' timer
-# It returns the total of its repeats, where the text says average.
-
-# %%
-print("notes' timer: 50 ms for 1 ms?", timeit.timeit(lambda: time.sleep(1e-3), number=50) >= 0.05)
-# Output:
-# notes' timer: 50 ms for 1 ms? True
-
-# %% [markdown]
-# ## How to time
-# Warm up, and take turns, so that a slow phase of the machine hits all variants alike. A median
-# with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
-
-# %%
-def take_turns(variants: dict) -> dict:
-    """Seconds a call of each function of a dict: first quartile, median, third, by name."""
-    options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
-    timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
-    times = {name: [] for name in timers}
-    for _ in range(ROUNDS):
-        for name, timer in timers.items():  # each turn begins with calls that do not count
-            times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
-    return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
-
-def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
-    """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
-    low, ratio, high = slow / fast[::-1]
-    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
-    return f"{held}, {ratio:,.2f} times ({low:,.2f} to {high:,.2f})"
-
-# %% [markdown]
-# ## Along rows and down columns
-# All sums in one call, then one row at a time. Predicted is what the bytes take at the speed of a
-# large copy. Memory comes in lines: a row of F takes a whole one for each number. A.sum(dim=0) adds
-# many columns at once, and so uses whole lines: they are not why it is slower, see the last cell.
-
-# %%
-def next_row_sum(A: torch.Tensor) -> Callable:
-    """A function that returns the sum of one row of A, shape (n, m): of the next, each call."""
-    rows = cycle(A.unbind(0))
-    return lambda: next(rows).sum()
-
-def line_bytes(count: int, stride: int) -> int:
-    """Bytes of the lines that hold count float32, each stride numbers after the one before."""
-    return LINE * min(count, -(-(4 * stride * (count - 1) + 4) // LINE))  # rounded up
-
-def bytes_moved(n: int, m: int) -> dict:
-    """Bytes that each variant reads and writes, for A and F of shape (n, m)."""
-    return {"A.sum(dim=1)": 4 * (n * m + n), "A.sum(dim=0)": 4 * (n * m + m),
-            "A[i].sum()": line_bytes(m, 1) + 4, "F[i].sum()": line_bytes(m, n) + 4}
-
-# %%
-large, copy = torch.ones(2, LARGE, device=DEVICE)
-speed = 2 * large.nbytes / take_turns({"copy": lambda: copy.copy_(large)})["copy"][0]
-table, results = ["      m  variant       median (ms)       quartiles      predicted  ratio"], []
-print(table[0])
-for m in COLUMNS:
-    A = torch.ones(ROWS, m, device=DEVICE)
-    whole = {"A.sum(dim=1)": partial(A.sum, dim=1), "A.sum(dim=0)": partial(A.sum, dim=0)}
-    F = column_major(A)
-    times = take_turns(whole | {"A[i].sum()": next_row_sum(A), "F[i].sum()": next_row_sum(F)})
-    for name, seconds in times.items():
-        (low, ms, high), predicted = 1e3 * seconds, 1e3 * bytes_moved(ROWS, m)[name] / speed
-        row = f"{m:7,}  {name:<13}{ms:11.4f}  {low:8.4f} {high:8.4f}  {predicted:9.4f}"
-        table.append(f"{row} {ms / predicted:6.2f}")
-        print(table[-1], flush=True)
-    results.append(times)
-print("claim: row sums beat column sums:", verdict(times["A.sum(dim=0)"], times["A.sum(dim=1)"]))
-print("claim: step 1 beats step 512:", verdict(times["F[i].sum()"], times["A[i].sum()"]))
-columns, row = (times[slow][1] / times[fast][1] for fast, slow in PAIRS)
-fig, axes = plt.subplots(1, 2, figsize=(8, 4.5), sharey=True, layout="constrained")
-names = ("row sums,\nstep 1", "column sums,\nstep $m$"), ("of A,\nstep 1", "of F,\nstep 512")
-for ax, pair, labels, numbers, title in zip(axes, PAIRS, names, (ROWS, 1), ("a matrix", "a row")):
-    for name, label, color, marker in zip(pair, labels, ("#0072B2", "#D55E00"), "os"):
-        low, ns, high = 1e9 * np.transpose([found[name] for found in results]) / numbers / COLUMNS
-        ax.errorbar(COLUMNS, ns, [ns - low, high - ns], color=color, marker=marker)
-        side = "bottom" if times[name][1] == max(times[each][1] for each in pair) else "top"
-        ax.text(1.4 * COLUMNS[-1], ns[-1], label, color=color, va=side)
-    ax.plot(COLUMNS, [4e9 / speed] * len(COLUMNS), color="0.6", zorder=0)
-    ax.set(xscale="log", yscale="log", xlim=(COLUMNS[0] / 2, 40 * COLUMNS[-1]), ymargin=0.15)
-    ax.set(xlabel="numbers in a row, $m$", title=f"{title} at a time")
-    ax.set_xticks(COLUMNS, COLUMNS, minor=False)
-    ax.minorticks_off()
-axes[0].set_ylabel("time per number (ns)")
-axes[1].text(COLUMNS[0] / 1.8, 3.8e9 / speed, "4 bytes, as fast as a copy", color="0.4", va="top")
-fig.suptitle(f"m = {m:,}: column sums take {columns:.1f} times as long as row sums,\n"
-             f"a row of F takes {row:.0f} times as long as a row of A")
-fig.supxlabel(MACHINE, size=7, color="0.4")
-save(fig, "memory_layout_efficiency.png", "\n".join(table))
+fig = draw_sums(table)
+save(fig, "memory_layout_efficiency.png")
 # Example output:
-#       m  variant       median (ms)       quartiles      predicted  ratio
-#     512  A.sum(dim=1)      0.0144    0.0142   0.0146     0.0397   0.36
-#     512  A.sum(dim=0)      0.0255    0.0253   0.0257     0.0397   0.64
-#     512  A[i].sum()        0.0015    0.0015   0.0015     0.0001  19.14
-#     512  F[i].sum()        0.0026    0.0026   0.0027     0.0012   2.13
-#   4,096  A.sum(dim=1)      0.0916    0.0910   0.0925     0.3173   0.29
-#   4,096  A.sum(dim=0)      0.3188    0.3048   0.3262     0.3178   1.00
-#   4,096  A[i].sum()        0.0020    0.0019   0.0021     0.0006   3.21
-#   4,096  F[i].sum()        0.0241    0.0237   0.0250     0.0099   2.43
-#  32,768  A.sum(dim=1)      2.5028    2.4005   2.6094     2.5378   0.99
-#  32,768  A.sum(dim=0)      6.9240    6.8765   7.2027     2.5427   2.72
-#  32,768  A[i].sum()        0.0065    0.0060   0.0070     0.0050   1.32
-#  32,768  F[i].sum()        0.1806    0.1774   0.1848     0.0793   2.28
-# claim: row sums beat column sums: held here, 2.77 times (2.64 to 3.00)
-# claim: step 1 beats step 512: held here, 27.65 times (25.34 to 30.66)
+# nanoseconds per number
+#     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  rows of C in turn
+#   512          0.21          0.15          0.15          0.13              19.22
+#  1024          0.24          0.25          0.31          0.35              21.12
+#  2048          0.51          0.46          0.47          0.46              21.26
+#  4096          0.49          0.46          0.51          0.50              18.21
+#  8192          0.45          0.52          0.58          0.46              17.27
+# 16384          0.64          0.67          0.98          0.71              15.46
+# 32768          1.09          1.14          1.50          1.02              19.34
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
-# ## The causes, taken away
-# `ones @ A` makes the column sums in steps of 1; in F rows and columns change places. Steps of 2048
-# bytes fall on few places of a cache: a gap after each column of F spreads them. Rows next to each
-# other share lines, which a cache may still hold for the next call; rows a line apart share none.
+# ## The timer of the notes
+#
+# A mean time is the time of all calls divided by their number. The timer of the lecture's notes
+# leaves out the division by its 50 calls. So divide the times in the notes by 50 before you compare
+# them with the table. The ratio of two of them is right as it is. Below, that timer measures a call
+# that sleeps for 1 ms.
 
 # %%
-A, ones = torch.ones(ROWS, COLUMNS[-1], device=DEVICE), torch.ones(ROWS, device=DEVICE)
-F, gap = column_major(A), torch.ones(COLUMNS[-1], ROWS + 16, device=DEVICE)[:, :ROWS].t()
-times = take_turns({
-    "row sums of A": lambda: A.sum(dim=1), "column sums of A": lambda: A.sum(dim=0),
-    "ones @ A": lambda: ones @ A, "column sums of F": lambda: F.sum(dim=0),
-    "row sums of F": lambda: F.sum(dim=1), "a row of A": next_row_sum(A),
-    "a row of F": next_row_sum(F), "a row of F, gaps": next_row_sum(gap),
-    "a row a line apart": next_row_sum(F[:: LINE // 4])})
-for name, (_, median, _) in times.items():
-    ratio = median / times["a row of A" if name.startswith("a row") else "row sums of A"][1]
-    print(f"{name:<20} {1e3 * median:9.4f} ms {ratio:7.2f} times")
-# Example output:
-# row sums of A           2.6825 ms    1.00 times
-# column sums of A        7.1732 ms    2.67 times
-# ones @ A                2.9506 ms    1.10 times
-# column sums of F        2.5345 ms    0.94 times
-# row sums of F           7.1089 ms    2.65 times
-# a row of A              0.0073 ms    1.00 times
-# a row of F              0.1855 ms   25.46 times
-# a row of F, gaps        0.0782 ms   10.73 times
-# a row a line apart      0.2456 ms   33.70 times
+start = time.perf_counter()
+for _ in range(50):
+    time.sleep(0.001)
+measured = 1000 * (time.perf_counter() - start)
+print(f"notes' timer: {measured:.0f} ms for 1 ms (50 or more? {measured >= 50})")
+# Output:
+# notes' timer: ... ms for 1 ms (50 or more? True)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Memory comes in lines, and vector instructions add neighbours. A loop should use numbers that
+#   are neighbours in memory: the rows of a row-major matrix, the columns of a column-major one.
+# - Better than a loop is one call for all rows, or for all columns. Then PyTorch can go through the
+#   memory in the way that suits the layout.
+# - If you need the loop, and its pieces are no neighbours in memory, call `contiguous()` once,
+#   before the loop. The price is the time of the copy, and its memory.
+#
+# ## Try it
+#
+# Predict first, then change the line and run its cell.
+#
+# 1. In "Strides", replace the numbers of `small_R` by `[[1, 2], [3, 4], [5, 6]]`. What are the
+#    strides of `small_C`, and in which order do its numbers lie in memory?
+# 2. In "First cause: memory comes in lines", let each number have 8 bytes, as float64 has: replace
+#    `64 // 4` by `64 // 8`. In how many lines do 1024 numbers lie with a step of 4?
