@@ -1,240 +1,297 @@
 # %% [markdown]
 # # Broadcasting
-# B_ij = A_ij v_j: each row of the matrix A meets the same vector v. Ways to write it give the same
-# B and move different numbers of bytes.
-# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
+#
+# We want to multiply each row of a matrix `A` by the same vector `v`, entry by entry:
+# B_ij = A_ij v_j. A loop over the rows would do it. So would a product of `A` with a matrix that
+# has a copy of `v` in every row. `A * v` needs no loop and no copies: PyTorch reads the same `v`
+# again for every row. This is called broadcasting. This script shows how it works, how much memory
+# and time it saves, and what `A * v` still spends its time on.
+#
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
 
 # %%
-import argparse
-import sys
-import time
-from functools import partial
+import os
+import platform
 from pathlib import Path
-from platform import machine, system
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 from torch.utils.benchmark import Timer
 
-present = ["cpu", *(name for name in ("cuda", "mps") if getattr(torch, name).is_available())]
-parser = argparse.ArgumentParser(description="Broadcasting")
-parser.add_argument("--device", choices=present, default="cpu")
-DEVICE = parser.parse_args([] if hasattr(sys, "ps1") else None).device  # in a notebook: edit here
-LARGE = 2**25  # numbers in the copy that is the ceiling
-SHAPES = [(10_000, 1), (100, 1000), (1000, 1000), (10_000, 1000)]  # of A
-THREADS, ROUNDS, SECONDS = 1, 5, 0.05  # seconds for each variant at each size
-MACHINE = f"{system()} {machine()} {DEVICE}, {THREADS} thread, torch {torch.__version__}"
 plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig: plt.Figure, name: str, table: str = "") -> None:
-    """Save fig, with the table that it was drawn from inside, and print where it lies."""
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(FIGURES / name, dpi=200, metadata={"Description": table})
-    except OSError as error:
-        sys.exit(f"no figure: {error}")
-    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
-
 # %% [markdown]
-# ## A matrix times a vector, entry by entry
-# Shapes are compared from the right: sizes must be equal, or 1, or missing. So (4, 3) and (3,) fit,
-# and v counts as a row for all four. A number for each row needs the shape (4, 1).
+# ## One vector for all rows
+#
+# `A` has the shape (4, 3) and `v` the shape (3,). The rule by which they fit is NumPy's: shapes are
+# compared from the right, and two sizes fit if they are equal, or if one of them is 1 or missing.
+# So (4, 3) and (4,) do not fit, because 3 is not 4. To multiply each row by a number of its own, we
+# need a column, of the shape (4, 1).
 
 # %%
-A = torch.arange(1.0, 13.0).reshape(4, 3)
-v = torch.tensor([1.0, 10.0, 100.0])
+A = torch.arange(1, 13).reshape(4, 3)
+v = torch.tensor([1, 10, 100])
 B = A * v
 print("A.shape:", A.shape)
 print("v.shape:", v.shape)
 print("B.shape:", B.shape)
-print("last row of B:", B[3])
+print("A:", A.tolist())
+print("B:", B.tolist())
+
 try:
     A * torch.ones(4)
 except RuntimeError as error:
-    print("(4, 3) and (4,) fail:", str(error).split(" at ")[0])
-print("(4, 3) and (4, 1):", (A * torch.ones(4)[:, None]).shape)
+    print("(4, 3) and (4,) failed:", str(error).splitlines()[0])
+print("(4, 3) and (4, 1):", (A * torch.ones(4, 1)).shape)
 # Output:
 # A.shape: torch.Size([4, 3])
 # v.shape: torch.Size([3])
 # B.shape: torch.Size([4, 3])
-# last row of B: tensor([  10.,  110., 1200.])
-# (4, 3) and (4,) fail: The size of tensor a (3) must match the size of tensor b (4)
+# A: [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+# B: [[1, 20, 300], [4, 50, 600], [7, 80, 900], [10, 110, 1200]]
+# (4, 3) and (4,) failed: The size of tensor a (3) must match the size of tensor b (4) at ...
 # (4, 3) and (4, 1): torch.Size([4, 3])
 
 # %% [markdown]
-# ## expand copies nothing, repeat copies all
-# A stride of 0 stays where it is: one step down reads the same row once more. That is how `A * v`
-# reads v. `repeat` writes every row out first.
+# ## A stride of 0
+#
+# How can `v` be read again without a copy? A stride says how many numbers to step in memory for one
+# step along a dimension (see tensor_manipulation.py). `v.expand(n, d)` is a matrix with `v` in each
+# of its n rows. Its stride from row to row is 0, so every row lies in the same memory, that of `v`.
+# `A * v` reads `v` with these strides. `v.repeat(n, 1)` is an equal matrix, but it writes `v` into
+# new memory n times. Compare how many bytes each of them has (4 per number).
 
 # %%
-v = torch.randn(1000)
-expanded, repeated = v.expand(10_000, 1000), v.repeat(10_000, 1)
-print("expand: strides", expanded.stride(), " is v's memory?", expanded.data_ptr() == v.data_ptr())
-print("A * v reads v with strides", torch.broadcast_tensors(repeated, v)[1].stride())
-print("repeat: strides", repeated.stride(), f" new bytes: {repeated.untyped_storage().nbytes():,}")
+v = torch.arange(1000.0)
+expanded = v.expand(10_000, 1000)
+repeated = v.repeat(10_000, 1)
+print("equal?", torch.equal(expanded, repeated))
+print("is expanded in the memory of v?", expanded.data_ptr() == v.data_ptr())
+print("expanded: strides", expanded.stride(), "bytes", expanded.untyped_storage().nbytes())
+print("repeated: strides", repeated.stride(), "bytes", repeated.untyped_storage().nbytes())
 # Output:
-# expand: strides (0, 1)  is v's memory? True
-# A * v reads v with strides (0, 1)
-# repeat: strides (1000, 1)  new bytes: 40,000,000
+# equal? True
+# is expanded in the memory of v? True
+# expanded: strides (0, 1) bytes 4000
+# repeated: strides (1000, 1) bytes 40000000
+
+# %%
+def draw_number(ax: plt.Axes, x: float, y: float, number: int, color: str, dashed: bool) -> None:
+    """Draw a number in a square of side 1 whose lower left corner is (x, y)."""
+    box = Rectangle((x, y), 1, 1, edgecolor=color, facecolor=(color, 0.35))
+    if dashed:
+        box = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, edgecolor=color, fill=False, linestyle="--")
+    ax.add_patch(box)
+    ax.text(x + 0.5, y + 0.5, str(number), ha="center", va="center")
+
+def draw_replication() -> plt.Figure:
+    """Draw A * v = B for the small A and v, and the memory of v expanded and repeated."""
+    v = [1, 10, 100]
+    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+    for i in range(4):
+        for j in range(3):
+            number = 3 * i + j + 1
+            draw_number(ax, j, 3 - i, number, "#E69F00", dashed=False)
+            draw_number(ax, 4.5 + j, 3 - i, v[j], "#0072B2", dashed=i > 0)
+            draw_number(ax, 9 + j, 3 - i, number * v[j], "#009E73", dashed=False)
+    for k in range(3):
+        draw_number(ax, k, -2.1, v[k], "#0072B2", dashed=False)
+    for k in range(12):
+        draw_number(ax, k, -4.1, v[k % 3], "#0072B2", dashed=False)
+    ax.text(1.5, 4.4, "$A$, shape (4, 3)", ha="center")
+    ax.text(6, 4.4, "$v$, shape (3,), acts as (4, 3)", ha="center")
+    ax.text(10.5, 4.4, "$B$, shape (4, 3)", ha="center")
+    ax.text(3.75, 2, "*", ha="center", va="center", size=18)
+    ax.text(8.25, 2, "=", ha="center", va="center", size=18)
+    ax.text(0, -0.8, "in memory for v.expand(4, 3), strides (0, 1):")
+    ax.text(0, -2.8, "in memory for v.repeat(4, 1), strides (3, 1):")
+    ax.set(xlim=(-0.1, 12.1), ylim=(-4.2, 5), aspect="equal")
+    ax.axis("off")
+    ax.set_title("Broadcasting reads the same 3 numbers of $v$ for all 4 rows of $A$")
+    return fig
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
 
 # %% [markdown]
 # ## Figure 3.4: virtual replication
-# The dashed rows are not in memory: they are the first one, read again.
+#
+# The picture has the first example once more. The dashed rows are not in memory. They are the first
+# row of `v`, read again.
 
 # %%
-def cells(ax: plt.Axes, left: float, top: float, rows: list, color: str, side=1.0, real=4) -> None:
-    """A grid of squares with numbers. Rows from real on are not in memory: dashed and empty."""
-    for i, row in enumerate(rows):
-        for j, number in enumerate(row):
-            x, y, inset = left + j * side, top - (i + 1) * side, 0 if i < real else 0.05 * side
-            box = Rectangle((x + inset, y + inset), side - 2 * inset, side - 2 * inset)
-            box.set(edgecolor=color, facecolor=color + "59" if i < real else "none")
-            box.set_linestyle("-" if i < real else "--")
-            ax.add_patch(box)
-            ink, size = "black" if i < real else "0.4", 11 if side == 1 else 8
-            look = {"color": ink, "fontsize": size, "ha": "center", "va": "center"}
-            ax.text(x + side / 2, y + side / 2, f"{number:g}", **look)
-
-# %%
-A, v = torch.arange(1.0, 13.0).reshape(4, 3), torch.tensor([1.0, 10.0, 100.0])
-fig, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
-cells(ax, 0, 4, A.tolist(), "#E69F00")
-cells(ax, 4.3, 4, v.expand(4, 3).tolist(), "#0072B2", real=1)
-cells(ax, 8.6, 4, (A * v).tolist(), "#009E73")
-names = "$A$, shape (4, 3)", "$v$, shape (3,), expanded to (4, 3)", "$B$, shape (4, 3)"
-for x, name in zip((1.5, 5.8, 10.1), names):
-    ax.text(x, 4.45, name, ha="center", va="center")
-ax.text(3.65, 2, r"$\odot$", ha="center", va="center", fontsize=18)
-ax.text(7.95, 2, "$=$", ha="center", va="center", fontsize=18)
-ax.text(0, -0.5, "solid: in memory.   dashed: row 1 once more, not in memory", va="center")
-for y, call, x in [(-1.2, "expand(4, 3)", v.expand(4, 3)), (-2.2, "repeat(4, 1)", v.repeat(4, 1))]:
-    memory = torch.empty(0).set_(x.untyped_storage()).tolist()
-    ax.text(0, y, f"v.{call}: strides {x.stride()}", va="center", family="monospace")
-    cells(ax, 11.6 - 12 * 0.55, y + 0.275, [memory], "#0072B2", side=0.55)
-ax.set(xlim=(-0.1, 11.7), ylim=(-2.7, 4.9), aspect="equal")
-ax.axis("off")
-ax.set_title("Broadcasting reads the same 3 numbers of $v$ for all 4 rows of $A$")
-save(fig, "broadcasting_matrix_vector.png")
+save(draw_replication(), "broadcasting_matrix_vector.png")
 # Output:
 # figure: ...broadcasting_matrix_vector.png
 
 # %% [markdown]
-# ## Three ways, and what they move
-# An operation reads its operands once and writes its result. Storing a row copies it. `repeat`
-# writes what the product then reads. All products are the same, and err by one rounding: at most
-# half an eps of float32.
+# ## Four ways to the same product
+#
+# We now compare four ways to compute `B`. Each avoids something that the way before it has to do.
+#
+# - `loop_over_rows(A, v)` multiplies one row at a time and stores it in `B`. It calls PyTorch three
+#   times per row: to take the row, to multiply it, and to store the product.
+# - `A * v.repeat(n, 1)` has no loop, but it writes n copies of `v` first, and then reads them.
+# - `A * v` is the broadcast. It writes no copies, but it makes a new tensor for the result.
+# - `torch.mul(A, v, out=B)` is the same broadcast. It stores the result in a tensor `B` that exists
+#   already, so it needs no new memory at all.
+#
+# ## How long do they take?
+#
+# `A` now has 10,000 rows of 1000 numbers. `milliseconds` calls each way several times, on one
+# thread, and returns the median of the times, because a few slow calls hardly change it.
+#
+# The last line shows what the calls of the loop cost by themselves. A loop over 10,000 rows of one
+# number makes equally many calls, but has next to nothing to multiply.
 
 # %%
-def by_loop(A: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """A_ij v_j, shape (n, d), row by row."""
+# for a GPU: DEVICE=cuda python script/broadcasting.py, or edit the next line
+DEVICE = os.environ.get("DEVICE", "cpu")
+ROWS = 10_000
+COLUMNS = 1000
+
+def milliseconds(function):
+    """The median time of a call of function, in ms."""
+    timer = Timer("function()", globals={"function": function})
+    return 1000 * timer.blocked_autorange(min_run_time=0.05).median
+
+def loop_over_rows(A: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The matrix with the entries A_ij v_j, shape (n, d), for A (n, d) and v (d,)."""
     B = torch.empty_like(A)
     for i in range(len(A)):
         B[i] = A[i] * v
     return B
 
-def by_repeat(A: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """A_ij v_j, shape (n, d), with v written out n times first."""
-    return A * v.repeat(len(A), 1)
-
-def bytes_moved(n: int, d: int) -> dict:
-    """Bytes that the operations read and write, 4 for each number, for A of shape (n, d)."""
-    return {"loop": 4 * n * (3 * d + 2 * d), "repeat": 4 * (d + n * d + 3 * n * d),
-            "A * v": 4 * (2 * n * d + d), "mul(out=B)": 4 * (2 * n * d + d)}
-
 # %%
 torch.manual_seed(0)
-A, v = torch.randn(100, 200).to(DEVICE), torch.randn(200).to(DEVICE)
-exact, B = A.cpu().double() * v.cpu().double(), A * v
-print("equal?", torch.equal(B, by_loop(A, v)) and torch.equal(B, by_repeat(A, v)), end="  ")
-error = ((B.cpu().double() - exact) / exact).abs().max().item()
-print("error at most eps/2?", error <= torch.finfo(torch.float32).eps / 2)
-print("bytes moved for 4 x 3:", bytes_moved(4, 3))
-# Output:
-# equal? True  error at most eps/2? True
-# bytes moved for 4 x 3: {'loop': 240, 'repeat': 204, 'A * v': 108, 'mul(out=B)': 108}
+A = torch.randn(ROWS, COLUMNS, device=DEVICE)
+v = torch.randn(COLUMNS, device=DEVICE)
+B = torch.empty(ROWS, COLUMNS, device=DEVICE)
+torch.mul(A, v, out=B)
+print("broadcast and loop: same B?", torch.equal(B, loop_over_rows(A, v)))
+print("broadcast and repeat: same B?", torch.equal(B, A * v.repeat(ROWS, 1)))
 
-# %% [markdown]
-# ## How to time
-# Warm up, and take turns, so that a slow phase of the machine hits all variants alike. A median
-# with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
+loop = milliseconds(lambda: loop_over_rows(A, v))
+repeat = milliseconds(lambda: A * v.repeat(ROWS, 1))
+broadcast = milliseconds(lambda: A * v)
+existing = milliseconds(lambda: torch.mul(A, v, out=B))
 
-# %%
-def take_turns(variants: dict) -> dict:
-    """Seconds a call of each function of a dict: first quartile, median, third, by name."""
-    options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
-    timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
-    times = {name: [] for name in timers}
-    for _ in range(ROUNDS):
-        for name, timer in timers.items():  # each turn begins with calls that do not count
-            times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
-    return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
+column = torch.ones(ROWS, 1, device=DEVICE)
+calls = milliseconds(lambda: loop_over_rows(column, v[:1]))
 
-def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
-    """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
-    low, ratio, high = slow / fast[::-1]
-    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
-    return f"{held}, {ratio:,.2f} times ({low:,.2f} to {high:,.2f})"
-
-# %% [markdown]
-# ## A loop, a repeat, a broadcast
-# Predicted is what the bytes take at the speed of a large copy. The first row takes the bytes away:
-# with rows of one number, what is left of the loop's time is its calls. `mul(out=B)` takes away the
-# new memory of B, which is what `A * v` waits for where B is large.
-
-# %%
-large, copy = torch.ones(2, LARGE, device=DEVICE)
-speed = 2 * large.nbytes / take_turns({"copy": lambda: copy.copy_(large)})["copy"][0]
-table = ["         n x d  variant    median (ms)       quartiles       predicted   ratio"]
-results = []
-print(table[0])
-for n, d in SHAPES:
-    A, v, B = (torch.ones(shape, device=DEVICE) for shape in ((n, d), (d,), (n, d)))
-    runs = {"loop": partial(by_loop, A, v)}
-    if d > 1:
-        runs |= {"repeat": partial(by_repeat, A, v), "A * v": partial(torch.mul, A, v)}
-        runs |= {"mul(out=B)": partial(torch.mul, A, v, out=B)}
-    times = take_turns(runs)
-    for name, seconds in times.items():
-        (low, ms, high), predicted = 1e3 * seconds, 1e3 * bytes_moved(n, d)[name] / speed
-        size = f"{n:,} x {d:,}"
-        row = f"{size:>14}  {name:<11}{ms:11.4f}  {low:9.4f} {high:9.4f}  {predicted:9.4f}"
-        table.append(f"{row} {ms / predicted:7.2f}")
-        print(table[-1], flush=True)
-    results.append(list(times.values()))
-print("claim: A * v is faster than a loop over rows:", verdict(times["loop"], times["A * v"]))
-print("claim: A * v is faster than repeating v:", verdict(times["repeat"], times["A * v"]))
-fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-counts = [n * d for n, d in SHAPES[1:]]
-for i, (name, color) in enumerate(zip(times, ["#E69F00", "#CC79A7", "#0072B2", "#009E73"])):
-    low, ns, high = 1e9 * np.array(results[1:])[:, i].T / counts
-    ax.errorbar(counts, ns, [ns - low, high - ns], marker="s^oD"[i], color=color, label=name)
-floor = 1e9 * bytes_moved(n, d)["A * v"] / speed / counts[-1]
-ax.axhline(floor, color="0.6", zorder=0, label="8 bytes, as fast as a large copy")
-ax.set(xscale="log", yscale="log", xlabel=r"elements of $A$, $n \times d$")
-ax.set_ylabel("time per element (ns)")
-loop, repeat = (times[name][1] / times["A * v"][1] for name in ("loop", "repeat"))
-ax.set_title(f"A * v, {n:,} x {d:,}: a loop takes {loop:.1f}, a repeat {repeat:.1f} times as long")
-fig.legend(loc="outside lower center", ncols=5, title=MACHINE, title_fontsize=7, frameon=False)
-save(fig, "broadcasting_timing.png", "\n".join(table))
+print(f"loop_over_rows(A, v)    {loop:7.2f} ms, {loop / broadcast:.1f} times as long as A * v")
+print(f"A * v.repeat(n, 1)      {repeat:7.2f} ms, {repeat / broadcast:.1f} times as long as A * v")
+print(f"A * v                   {broadcast:7.2f} ms")
+print(f"torch.mul(A, v, out=B)  {existing:7.2f} ms")
+print(f"loop, rows of 1 number  {calls:7.2f} ms")
 # Example output:
-#          n x d  variant    median (ms)       quartiles       predicted   ratio
-#     10,000 x 1  loop           36.4771    36.4717   36.5703     0.0079 4599.65
-#    100 x 1,000  loop            0.3911     0.3888    0.3970     0.0793    4.93
-#    100 x 1,000  repeat          0.0312     0.0310    0.0313     0.0636    0.49
-#    100 x 1,000  A * v           0.0097     0.0096    0.0099     0.0319    0.30
-#    100 x 1,000  mul(out=B)      0.0092     0.0092    0.0095     0.0319    0.29
-#  1,000 x 1,000  loop            4.4222     4.1262    5.5522     0.7930    5.58
-#  1,000 x 1,000  repeat          0.2688     0.2431    0.3677     0.6346    0.42
-#  1,000 x 1,000  A * v           0.0934     0.0904    0.0958     0.3174    0.29
-#  1,000 x 1,000  mul(out=B)      0.0886     0.0878    0.0899     0.3174    0.28
-# 10,000 x 1,000  loop           69.0259    68.9221   69.1327     7.9304    8.70
-# 10,000 x 1,000  repeat         37.7606    37.6907   38.0553     6.3445    5.95
-# 10,000 x 1,000  A * v          19.5761    19.5109   19.6661     3.1723    6.17
-# 10,000 x 1,000  mul(out=B)      3.5353     3.3620    3.6703     3.1723    1.11
-# claim: A * v is faster than a loop over rows: held here, 3.53 times (3.50 to 3.54)
-# claim: A * v is faster than repeating v: held here, 1.93 times (1.92 to 1.95)
+# broadcast and loop: same B? True
+# broadcast and repeat: same B? True
+# loop_over_rows(A, v)     136.88 ms, 4.7 times as long as A * v
+# A * v.repeat(n, 1)        57.99 ms, 2.0 times as long as A * v
+# A * v                     28.98 ms
+# torch.mul(A, v, out=B)    10.75 ms
+# loop, rows of 1 number    58.07 ms
+
+# %% [markdown]
+# ## What each way waits for
+#
+# On the lecture's machine each way is faster than the one before it. The calls of the loop alone
+# take longer than the whole of `A * v`. And `A * v` takes several times as long as
+# `torch.mul(A, v, out=B)`, although both multiply the same numbers. They differ only in the memory
+# for the result, so `A * v` spends most of its time on getting new memory.
+#
+# ## Over the sizes
+#
+# Is new memory always so slow? On Linux a program mostly keeps the memory of a freed tensor for the
+# next one, but only up to 32 MiB per tensor. That is room for 8.4 million numbers. A larger result
+# gets new memory from the operating system each time, in many small pages (see inplace.py).
+#
+# If this is what `A * v` waits for, then its time jumps between 8 and 9 million numbers, and the
+# time of `torch.mul(A, v, out=B)` does not. We measure seven sizes. Every row has 1000 numbers.
+
+# %%
+NUMBERS_OF_ROWS = [10, 100, 1000, 3000, 8000, 9000, 20_000]
+
+# %%
+print("nanoseconds per number")
+print("numbers in A  loop over rows  A * v.repeat(n, 1)  A * v  torch.mul(A, v, out=B)")
+sizes = []
+table = []
+for n in NUMBERS_OF_ROWS:
+    A = torch.ones(n, COLUMNS, device=DEVICE)
+    v = torch.ones(COLUMNS, device=DEVICE)
+    B = torch.empty(n, COLUMNS, device=DEVICE)
+    to_ns = 1_000_000 / A.numel()
+    loop = to_ns * milliseconds(lambda: loop_over_rows(A, v))
+    repeat = to_ns * milliseconds(lambda: A * v.repeat(n, 1))
+    broadcast = to_ns * milliseconds(lambda: A * v)
+    existing = to_ns * milliseconds(lambda: torch.mul(A, v, out=B))
+    sizes.append(A.numel())
+    table.append([loop, repeat, broadcast, existing])
+    print(f"{A.numel():12,} {loop:15.3f} {repeat:19.3f} {broadcast:6.3f} {existing:23.3f}")
+
+ns = torch.tensor(table, dtype=torch.float64)
+fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+ax.plot(sizes, ns[:, 0], "s-", color="#E69F00", label="loop over rows")
+ax.plot(sizes, ns[:, 1], "^-.", color="#CC79A7", label="A * v.repeat(n, 1)")
+ax.plot(sizes, ns[:, 2], "o-", color="#0072B2", label="A * v")
+ax.plot(sizes, ns[:, 3], "D--", color="#009E73", label="torch.mul(A, v, out=B)")
+ax.axvline(2**25 / 4, color="0.6", zorder=0)
+ax.set(xscale="log", yscale="log", xlabel="numbers in A (gray line: 32 MiB)")
+ax.set_ylabel("time per number (ns)")
+ax.set_title(
+    f"{sizes[-1]:,} numbers: a loop takes {loop / broadcast:.1f} times, a repeat"
+    f" {repeat / broadcast:.1f} times as long as A * v,\n"
+    f"and A * v takes {broadcast / existing:.1f} times as long as into existing memory",
+    size=11,
+)
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
+fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
+save(fig, "broadcasting_timing.png")
+# Example output:
+# nanoseconds per number
+# numbers in A  loop over rows  A * v.repeat(n, 1)  A * v  torch.mul(A, v, out=B)
+#       10,000          10.575               2.309  0.488                   0.539
+#      100,000          10.595               0.738  0.278                   0.300
+#    1,000,000          11.500               4.832  0.582                   0.580
+#    3,000,000          12.628               6.061  0.559                   0.575
+#    8,000,000          13.343               6.562  1.174                   1.253
+#    9,000,000          14.754               6.826  3.369                   1.171
+#   20,000,000          14.739               5.715  3.034                   1.255
 # figure: ...broadcasting_timing.png
+
+# %% [markdown]
+# ## Nothing left to save
+#
+# On the lecture's machine the prediction holds. Up to 8 million numbers, `A * v` takes about as
+# long as `torch.mul(A, v, out=B)`. The loop is the slowest way at every size, because every row
+# costs its calls. The repeat is slower than the broadcast at every size: it writes its copies and
+# reads them again. It also needs memory for two tensors, and may get new memory below 32 MiB, too.
+#
+# ## What to take away
+#
+# - Write `A * v`. It needs no loop and no copies of `v`.
+# - If a large product is computed again and again, store it in the same tensor by `out=`. The
+#   price: the old result is overwritten, and PyTorch refuses `out=` where it records gradients.
+# - Look at the shape of a result. Shapes that fit by accident raise no error: see "Third mistake"
+#   in losses_and_models.py.
+#
+# ## Try it
+#
+# Predict first, then change the line and run its cell.
+#
+# 1. In "One vector for all rows", replace `A * torch.ones(4, 1)` by `A * torch.ones(4, 1, 1)`.
+#    Which shape does the product have?
+# 2. In "A stride of 0", replace `v.expand(10_000, 1000)` by `v[:, None].expand(1000, 10_000)`: the
+#    column `v[:, None]` of the shape (1000, 1), expanded to 10,000 columns. What are its strides?

@@ -1,191 +1,301 @@
 # %% [markdown]
 # # Vectorization
-# The sum of w_i^2: number by number in Python, by one call that reads all of w, or by two. The
-# five million numbers of the lecture take the loop seconds, which it announces.
-# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
+#
+# A Python loop over the numbers of `w` can compute the sum of squares w_1^2 + ... + w_n^2. So can
+# `torch.sum(w * w)`, which names the whole tensor and no single number. To replace the loop by such
+# a line is called vectorization: the loop then runs in PyTorch's compiled code, and not in Python.
+# For five million numbers the Python loop takes seconds, and the line takes milliseconds. This
+# script shows what the Python loop spends its time on, and why the two sums are not quite equal.
+#
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
 
 # %%
-import argparse
-import sys
+import os
+import platform
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from platform import machine, system
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-present = ["cpu", *(name for name in ("cuda", "mps") if getattr(torch, name).is_available())]
-parser = argparse.ArgumentParser(description="Vectorization")
-parser.add_argument("--device", choices=present, default="cpu")
-DEVICE = parser.parse_args([] if hasattr(sys, "ps1") else None).device  # in a notebook: edit here
-SIZES = [100, 10_000, 5_000_000]  # numbers in w
-LARGE = 2**25  # numbers in the copy that is the ceiling
-LONGEST_LOOP = 5_000_000 if DEVICE == "cpu" else 1000  # a GPU hands over single numbers slowly
-THREADS, ROUNDS, SECONDS = 1, 6, 0.06  # seconds for each variant at each size
-MACHINE = f"{system()} {machine()} {DEVICE}, {THREADS} thread, torch {torch.__version__}"
 plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig: plt.Figure, name: str, table: str = "") -> None:
-    """Save fig, with the table that it was drawn from inside, and print where it lies."""
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(FIGURES / name, dpi=200, metadata={"Description": table})
-    except OSError as error:
-        sys.exit(f"no figure: {error}")
-    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
-
 # %% [markdown]
 # ## Four ways to one sum
-# `w[i]` makes a tensor of one number, `.item()` a Python number of that. A list holds Python
-# numbers already. `w * w` writes all squares to memory, for `sum` to read; `dot` adds as it reads.
+#
+# Each way avoids some work of the way before it.
+#
+# - The loop over `w`: for each number, `w[i]` makes a new tensor that holds only this number, and
+#   `item()` makes a Python number of it.
+# - The loop over `w.tolist()`: `tolist` makes a list of all Python numbers in one call, before the
+#   loop. The loop itself does not use PyTorch.
+# - `torch.sum(w * w)` has no Python loop. `w * w` makes a tensor of all squares, and `torch.sum`
+#   adds them up.
+# - `w.dot(w)`, the dot product of `w` with itself, adds up the squares while it reads `w`. It makes
+#   no tensor of them.
 
 # %%
-def loop(w: torch.Tensor) -> float:
-    """Sum of squares of a tensor w, shape (n,), number by number."""
+def loop_over_tensor(w: torch.Tensor) -> float:
+    """The sum of the squares of w, shape (n,)."""
     total = 0.0
     for i in range(len(w)):
-        total += w[i].item() ** 2
+        number = w[i].item()
+        total += number * number
     return total
 
-def loop_over_list(numbers: list) -> float:
-    """Sum of squares of a list of Python floats, number by number."""
+def loop_over_list(numbers: list[float]) -> float:
+    """The sum of the squares of the numbers."""
     total = 0.0
     for number in numbers:
-        total += number**2
+        total += number * number
     return total
 
-def once(run: Callable) -> np.ndarray:
-    """Seconds of a single call, in the place of quartiles: for what takes too long for turns."""
-    start = time.perf_counter()
-    run()
-    return np.full(3, time.perf_counter() - start)
-
-def bytes_moved(n: int) -> dict:
-    """Bytes read and written, 4 for each number; a list holds 8-byte pointers to 24-byte floats."""
-    return {"loop": 4 * n, "loop, list": 32 * n, "sum(w * w)": 4 * (3 * n + 1),
-            "dot(w, w)": 4 * (n + 1)}
-
 # %%
-w = torch.tensor([1.0, 2.0, 3.0, 4.0]).to(DEVICE)
-print("loop:", loop(w), " over a list:", loop_over_list(w.tolist()))
-print("sum(w * w):", torch.sum(w * w).item(), " dot(w, w):", torch.dot(w, w).item())
+w = torch.tensor([1.0, 2.0, 3.0, 4.0])
+print("w[1]:", w[1], " w[1].item():", w[1].item())
+print("loop over w:", loop_over_tensor(w))
+print("loop over w.tolist():", loop_over_list(w.tolist()))
+print("torch.sum(w * w):", torch.sum(w * w).item())
+print("w.dot(w):", w.dot(w).item())
 # Output:
-# loop: 30.0  over a list: 30.0
-# sum(w * w): 30.0  dot(w, w): 30.0
+# w[1]: tensor(2.)  w[1].item(): 2.0
+# loop over w: 30.0
+# loop over w.tolist(): 30.0
+# torch.sum(w * w): 30.0
+# w.dot(w): 30.0
 
 # %% [markdown]
-# ## The order of adding decides the error
-# A running sum in float32, here `np.cumsum`, rounds each time with a bias: small squares are added
-# to a large sum. It errs by far more than the sqrt(n) eps/2 of random roundings; 32 of them, added
-# up in the end, by far less. `sum` adds short runs, then their sums. How good `dot` is depends on
-# how many partial sums its library keeps.
+# ## How long do they take?
+#
+# `w` now holds 100,000 whole numbers from 0 to 9. Float32, the type of these numbers, can hold the
+# sum of their squares exactly, so the four sums must be equal.
+#
+# `milliseconds` calls a way several times, on one thread, and returns the median of the times,
+# because a few slow calls hardly change it.
+
+# %%
+# for a GPU: DEVICE=cuda python script/vectorization.py, or edit the next line
+DEVICE = os.environ.get("DEVICE", "cpu")
+N = 100_000
+
+def milliseconds(function):
+    """The median time of a call of function, in ms."""
+    timer = Timer("function()", globals={"function": function})
+    return 1000 * timer.blocked_autorange(min_run_time=0.05).median
+
+# %%
+torch.manual_seed(0)
+w = torch.randint(10, (N,), dtype=torch.float32, device=DEVICE)
+loop_sums = [loop_over_tensor(w), loop_over_list(w.tolist())]
+print("same sums?", loop_sums == [torch.sum(w * w).item(), w.dot(w).item()])
+
+print(f"loop over w           {milliseconds(lambda: loop_over_tensor(w)):8.3f} ms")
+print(f"loop over w.tolist()  {milliseconds(lambda: loop_over_list(w.tolist())):8.3f} ms")
+print(f"torch.sum(w * w)      {milliseconds(lambda: torch.sum(w * w)):8.3f} ms")
+print(f"w.dot(w)              {milliseconds(lambda: w.dot(w)):8.3f} ms")
+# Example output:
+# same sums? True
+# loop over w            309.878 ms
+# loop over w.tolist()     7.308 ms
+# torch.sum(w * w)         0.026 ms
+# w.dot(w)                 0.009 ms
+
+# %% [markdown]
+# ## What a call costs
+#
+# Why is the loop over `w` so slow? It calls PyTorch twice per number, for `w[i]` and for `item()`.
+# Each call has to check its arguments, to find the code for their dtype and device, and to make an
+# object for the result. If these calls are what the loop spends its time on, then it takes about as
+# long as 100,000 times `w[0].item()`.
+#
+# All this work is done once per call, not once per number. So `w.dot(w)` should take about as long
+# for 100 numbers as for one.
+
+# %%
+w = torch.ones(N, device=DEVICE)
+single = milliseconds(lambda: w[0].item())
+print(f"w[0].item()            {1000 * single:8.2f} us")
+print(f"{N:,} times that     {N * single:8.1f} ms")
+print(f"loop over w            {milliseconds(lambda: loop_over_tensor(w)):8.1f} ms")
+for n in [1, 100]:
+    w = torch.ones(n, device=DEVICE)
+    print(f"w.dot(w), n = {n:<3}      {1000 * milliseconds(lambda: w.dot(w)):8.2f} us")
+# Example output:
+# w[0].item()                1.62 us
+# 100,000 times that        161.6 ms
+# loop over w               175.4 ms
+# w.dot(w), n = 1            1.60 us
+# w.dot(w), n = 100          1.78 us
+
+# %% [markdown]
+# ## Where the time goes
+#
+# Both predictions hold on the lecture's machine: nearly all of the loop's time is the price of its
+# calls, and a call with 100 numbers takes little more time than a call with one. The other ways
+# make only one or two calls. What makes each of them faster than the one before it?
+#
+# - In the loop over a list, what is left is the price of Python, which checks the type of every
+#   value, and makes a new object for every product and every sum.
+# - In `torch.sum(w * w)` compiled code does the loop. It needs no such checks, since all numbers of
+#   a tensor have the same type, and it lets the processor handle several numbers at once.
+# - `torch.sum(w * w)` still writes the squares to memory and reads them again. `w.dot(w)` does not.
+#
+# ## Over the sizes
+#
+# We measure the time per number, up to the lecture's five million numbers. A loop pays for every
+# number, so its time per number soon stays about the same. A call is paid once, so its time per
+# number goes on falling as n grows. Which way is the fastest for one number, and which for 1000?
+#
+# The loop over five million numbers takes seconds, and longer on a GPU. So it runs only once, and
+# says beforehand how long it will take. Ctrl+C stops the script.
+
+# %%
+SIZES = [1, 10, 100, 1000, 10_000, 100_000, 5_000_000]
+
+def time_longest_loop(w: torch.Tensor) -> float:
+    """The time of one loop over w in ms. Prints an estimate, and how far the loop is."""
+    short = w[:1000]
+    estimate = milliseconds(lambda: loop_over_tensor(short)) * len(w) / len(short)
+    print(f"the loop over {len(w):,} numbers will take about {estimate / 1000:.1f} s", flush=True)
+    start = time.perf_counter()
+    done = 0
+    for part in w.chunk(5):
+        loop_over_tensor(part)
+        done += len(part)
+        print(f"{done:,} numbers after {time.perf_counter() - start:.1f} s", flush=True)
+    return 1000 * (time.perf_counter() - start)
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
+
+# %%
+longest = time_longest_loop(torch.ones(SIZES[-1], device=DEVICE))
+print("nanoseconds per number")
+print("numbers in w  loop over w  loop over w.tolist()  torch.sum(w * w)  w.dot(w)")
+table = []
+for n in SIZES:
+    w = torch.ones(n, device=DEVICE)
+    to_ns = 1_000_000 / n
+    if n == SIZES[-1]:
+        over_w = to_ns * longest
+    else:
+        over_w = to_ns * milliseconds(lambda: loop_over_tensor(w))
+    over_list = to_ns * milliseconds(lambda: loop_over_list(w.tolist()))
+    by_sum = to_ns * milliseconds(lambda: torch.sum(w * w))
+    by_dot = to_ns * milliseconds(lambda: w.dot(w))
+    table.append([over_w, over_list, by_sum, by_dot])
+    print(f"{n:12,} {over_w:12.1f} {over_list:21.1f} {by_sum:17.3f} {by_dot:9.3f}")
+
+ns = torch.tensor(table, dtype=torch.float64)
+fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+ax.plot(SIZES, ns[:, 0], "s-", color="#E69F00", label="loop over w")
+ax.plot(SIZES, ns[:, 1], "^-.", color="#CC79A7", label="loop over w.tolist()")
+ax.plot(SIZES, ns[:, 2], "D--", color="#009E73", label="torch.sum(w * w)")
+ax.plot(SIZES, ns[:, 3], "o-", color="#0072B2", label="w.dot(w)")
+ax.set(xscale="log", yscale="log", xlabel="numbers in w", ylabel="time per number (ns)")
+ax.set_title(
+    f"{n:,} numbers: a loop over w takes {over_w / by_sum:,.0f} times as long as\n"
+    f"torch.sum(w * w), and a loop over a list {over_list / by_sum:,.0f} times as long",
+    size=11,
+)
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
+fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
+save(fig, "vectorization_timing.png")
+# Example output:
+# the loop over 5,000,000 numbers will take about 11.5 s
+# 1,000,000 numbers after 2.1 s
+# 2,000,000 numbers after 4.1 s
+# 3,000,000 numbers after 6.4 s
+# 4,000,000 numbers after 9.2 s
+# 5,000,000 numbers after 12.1 s
+# nanoseconds per number
+# numbers in w  loop over w  loop over w.tolist()  torch.sum(w * w)  w.dot(w)
+#            1       3779.8                 677.5          5978.770  2196.692
+#           10       4146.5                 144.3           722.541   270.857
+#          100       3200.9                  69.4            68.407    26.405
+#        1,000       3240.2                  68.3             6.952     2.783
+#       10,000       3299.8                  73.4             0.979     0.346
+#      100,000       3320.6                  70.2             0.259     0.090
+#    5,000,000       2422.7                 106.9             1.162     0.232
+# figure: ...vectorization_timing.png
+
+# %% [markdown]
+# ## Few numbers and many
+#
+# On the lecture's machine the loop over a list is the fastest way for one number. For 1000 numbers
+# `torch.sum(w * w)` and `w.dot(w)` are far ahead of both loops. Their time per number falls until
+# the work on the numbers takes longer than the call itself.
+#
+# ## Two sums that differ
+#
+# Now `w` has five million random numbers, as in the lecture. Its numbers are float32, with some 7
+# decimal digits. Python's numbers are float64, with some 16 digits. So the loops multiply and add
+# with 16 digits, and PyTorch with 7. PyTorch also adds in another order than the loops. Which of
+# the two matters? To find out, we let PyTorch compute once more, with the numbers in float64.
+#
+# (Both loops do the same arithmetic, so we take the faster one.)
 
 # %%
 torch.manual_seed(0)
 w = torch.randn(5_000_000)
-exact, eps = w.double().square().sum().item(), torch.finfo(torch.float32).eps
-totals = [torch.sum(w * w), torch.dot(w, w), np.cumsum((w * w).numpy())[-1],
-          np.cumsum((w * w).numpy().reshape(-1, 32), axis=0)[-1].sum()]  # one for each column
-by_sum, by_dot, running, by_32 = (abs(float(total) - exact) / exact for total in totals)
-print(f"float64: {exact:.2f}")
-print("sum(w * w) errs by less than 1e-6?", by_sum < 1e-6, " dot by less than 2e-3?", by_dot < 2e-3)
-print(f"a running sum errs by {running:.0e}, which is", end=" ")
-print(f"{running / (len(w) ** 0.5 * eps / 2):.0f} times sqrt(n) eps/2; 32 of them by {by_32:.0e}")
-# Output:
-# float64: 4997394.78
-# sum(w * w) errs by less than 1e-6? True  dot by less than 2e-3? True
-# a running sum errs by 6e-03, which is 43 times sqrt(n) eps/2; 32 of them by 3e-05
+by_loop = loop_over_list(w.tolist())
+w64 = w.double()
+in_float64 = torch.sum(w64 * w64).item()
+by_sum = torch.sum(w * w).item()
+by_dot = w.dot(w).item()
+print(f"loop over w.tolist():        {by_loop:.2f}")
+print(f"torch.sum(w * w) in float64: {in_float64:.2f}")
+print(f"torch.sum(w * w):            {by_sum:.2f}")
+print(f"w.dot(w):                    {by_dot:.2f}")
 
-# %% [markdown]
-# ## How to time
-# Warm up, and take turns, so that a slow phase of the machine hits all variants alike. A median
-# with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
-
-# %%
-def take_turns(variants: dict) -> dict:
-    """Seconds a call of each function of a dict: first quartile, median, third, by name."""
-    options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
-    timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
-    times = {name: [] for name in timers}
-    for _ in range(ROUNDS):
-        for name, timer in timers.items():  # each turn begins with calls that do not count
-            times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
-    return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
-
-def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
-    """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
-    low, ratio, high = slow / fast[::-1]
-    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
-    return f"{held}, {ratio:,.2f} times ({low:,.2f} to {high:,.2f})"
-
-# %% [markdown]
-# ## A loop, a loop over a list, two passes, one pass
-# Predicted is what the bytes take at the speed of a large copy; less shows a cache. The loop over a
-# list takes the tensors away: what is left is Python's own loop. The longest loops run once, and so
-# show no spread.
-
-# %%
-large, copy = torch.ones(2, LARGE, device=DEVICE)
-speed = 2 * large.nbytes / take_turns({"copy": lambda: copy.copy_(large)})["copy"][0]
-table = ["        n  variant     median (ms)       quartiles         predicted      ratio"]
-results = {}
-print(table[0])
-for n in SIZES:
-    w = torch.ones(n, device=DEVICE)
-    runs = {"sum(w * w)": lambda w=w: torch.sum(w * w), "dot(w, w)": partial(torch.dot, w, w)}
-    loops = {"loop": partial(loop, w), "loop, list": partial(loop_over_list, w.tolist())}
-    if n > LONGEST_LOOP:
-        times = take_turns(runs)
-    elif n < SIZES[-1]:
-        times = take_turns(loops | runs)
-    else:
-        expected = results["loop"][-1][1] * n / SIZES[-2]
-        print(f"now the loop over {n:,} numbers, once: about {expected:.1f} s", flush=True)
-        times = {name: once(run) for name, run in loops.items()} | take_turns(runs)
-    for name, seconds in times.items():
-        (low, ms, high), predicted = 1e3 * seconds, 1e3 * bytes_moved(n)[name] / speed
-        row = f"{n:9,}  {name:<11}{ms:12.4f} {low:10.4f} {high:10.4f} {predicted:10.5f}"
-        table.append(f"{row} {ms / predicted:10.2f}")
-        print(table[-1], flush=True)
-        results.setdefault(name, []).append(seconds)
-size = len(results["loop"]) - 1  # of the longest loop
-loop_time, dot_time = results["loop"][size], results["dot(w, w)"][size]
-print("claim: one call beats a loop over w:", verdict(loop_time, dot_time))
-print("claim: one pass is faster than two:", verdict(times["sum(w * w)"], times["dot(w, w)"]))
-fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-for i, name in enumerate(results):
-    counts = SIZES[: len(results[name])]
-    low, ns, high = 1e9 * np.transpose(results[name]) / counts
-    style = {"marker": "s^Do"[i], "color": ["#E69F00", "#CC79A7", "#009E73", "#0072B2"][i]}
-    ax.errorbar(counts, ns, [ns - low, high - ns], label=name, **style)
-ax.axhline(4e9 / speed, color="0.6", zorder=0, label="4 bytes, as fast as a large copy")
-ax.set(xscale="log", yscale="log", xlabel="numbers in $w$, $n$", ylabel="time per number (ns)")
-ratio, listed = (results[name][size][1] / results["dot(w, w)"][size][1] for name in loops)
-ax.set_title(f"n = {SIZES[size]:,}: dot(w, w) is {ratio:,.0f} times as fast as a loop over w, "
-             f"{listed:,.0f} times a loop over a list", fontsize="medium")
-fig.legend(loc="outside lower center", ncols=5, title=MACHINE, title_fontsize=7, frameon=False)
-save(fig, "vectorization_timing.png", "\n".join(table))
+sum_error = abs(by_sum / by_loop - 1)
+dot_error = abs(by_dot / by_loop - 1)
+print(f"relative error of torch.sum: {sum_error:.0e} (at most 1e-6? {sum_error <= 1e-6})")
+print(f"relative error of w.dot(w):  {dot_error:.0e} (at most 1e-2? {dot_error <= 1e-2})")
 # Example output:
-#         n  variant     median (ms)       quartiles         predicted      ratio
-#       100  loop             0.1049     0.1045     0.1069    0.00002    5602.41
-#       100  loop, list       0.0034     0.0034     0.0036    0.00015      22.97
-#       100  sum(w * w)       0.0025     0.0025     0.0025    0.00006      44.20
-#       100  dot(w, w)        0.0009     0.0009     0.0010    0.00002      50.24
-#    10,000  loop            10.6122    10.5601    10.6492    0.00187    5667.89
-#    10,000  loop, list       0.3471     0.3452     0.3488    0.01498      23.17
-#    10,000  sum(w * w)       0.0037     0.0037     0.0037    0.00562       0.65
-#    10,000  dot(w, w)        0.0017     0.0017     0.0017    0.00187       0.91
-# now the loop over 5,000,000 numbers, once: about 5.3 s
-# 5,000,000  loop          5326.7310  5326.7310  5326.7310    0.93617    5689.91
-# 5,000,000  loop, list     161.6975   161.6975   161.6975    7.48938      21.59
-# 5,000,000  sum(w * w)       1.5527     1.4026     1.7265    2.80852       0.55
-# 5,000,000  dot(w, w)        0.4482     0.4061     0.5319    0.93617       0.48
-# claim: one call beats a loop over w: held here, 11,885.53 times (10,014.94 to 13,115.68)
-# claim: one pass is faster than two: held here, 3.46 times (2.64 to 4.25)
-# figure: ...vectorization_timing.png
+# loop over w.tolist():        4997394.78
+# torch.sum(w * w) in float64: 4997394.78
+# torch.sum(w * w):            4997394.50
+# w.dot(w):                    4997373.00
+# relative error of torch.sum: 6e-08 (at most 1e-6? True)
+# relative error of w.dot(w):  4e-06 (at most 1e-2? True)
+
+# %% [markdown]
+# ## Why they differ
+#
+# In float64 PyTorch gets the loop's digits, although it adds in another order. So the difference
+# comes from float32. Near five million, float32 numbers are 0.5 apart: no float32 sum ends in .78.
+#
+# In float32 the order matters, too. `torch.sum` adds up short runs of numbers, and then the sums of
+# the runs. Its sum was within 0.5 of the loop's on the processors that we tried. `w.dot(w)` adds up
+# longer runs. Their sums become large, and what is added to a large sum is rounded more (see
+# dtypes.py). Its relative error was between 4e-06 and 7e-04 on these processors.
+#
+# ## What to take away
+#
+# - Write a computation for whole tensors, in few calls. A call takes about as long for one number
+#   as for a hundred.
+# - If a loop over single numbers cannot be avoided, call `tolist` once, before the loop. The price:
+#   the list takes at least eight times the memory of the tensor, and PyTorch records no gradient
+#   through `tolist` or `item`.
+# - One call that does the whole job beats two. Its sum may be less accurate, as that of `dot` is.
+#   If the digits matter, compute in float64.
+#
+# ## Try it
+#
+# Predict first, then change the line and run its cell.
+#
+# 1. In "Four ways to one sum", replace `torch.sum(w * w).item()` by
+#    `torch.sum(w[1:] * w[:-1]).item()`. Which loop does it stand for, and what does it print?
+# 2. In "Two sums that differ", replace `torch.randn(5_000_000)` by `torch.ones(5_000_000)`. Do the
+#    sums still differ?

@@ -1,5 +1,6 @@
-"""broadcasting.py: three ways agree to the bit, and a row of v is never copied."""
+"""broadcasting.py: the ways agree to the bit, and a row of v is never copied."""
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from conftest import defined
@@ -8,13 +9,6 @@ from torch.overrides import TorchFunctionMode
 
 tour = defined("broadcasting")
 
-VARIANTS = {
-    "loop": tour.by_loop,
-    "repeat": tour.by_repeat,
-    "A * v": torch.mul,
-    "mul(out=B)": lambda A, v: torch.mul(A, v, out=torch.empty_like(A)),
-}
-
 
 def operands(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
@@ -22,44 +16,72 @@ def operands(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (1, 1), (1, 9), (9, 1), (33, 70)])
-def test_variants_agree_to_the_bit(shape):
+def test_four_ways_agree_to_the_bit(shape):
     A, v = operands(*shape)
-    results = [run(A, v) for run in VARIANTS.values()]
-    assert results[0].shape == shape
-    assert all(torch.equal(results[0], other) for other in results[1:])
+    B = torch.empty(shape)
+    torch.mul(A, v, out=B)
+    assert torch.equal(B, A * v)
+    assert torch.equal(B, A * v.repeat(len(A), 1))
+    assert torch.equal(B, tour.loop_over_rows(A, v))
 
 
-class ByteCounter(TorchFunctionMode):
-    """Adds up the bytes that each operation reads and writes, seen from outside."""
+class CallCounter(TorchFunctionMode):
+    """Counts the calls of PyTorch, by name."""
 
-    moved = 0
+    def __init__(self):
+        super().__init__()
+        self.calls = {}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if func.__name__ in ("mul", "repeat"):
-            self.moved += result.nbytes + sum(x.nbytes for x in args if torch.is_tensor(x))
-        elif func.__name__ == "__setitem__":  # B[i] = row
-            self.moved += 2 * args[2].nbytes
-        else:  # these move nothing
-            assert func.__name__ in ("__getitem__", "__len__", "empty_like"), func
-        return result
+        self.calls[func.__name__] = self.calls.get(func.__name__, 0) + 1
+        return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("shape", [(4, 3), (2, 50)])
-def test_bytes_are_those_that_the_operations_touch(variant, shape):
-    A, v = operands(*shape)
-    with ByteCounter() as counter:
-        VARIANTS[variant](A, v)
-    assert counter.moved == tour.bytes_moved(*shape)[variant]
+@pytest.mark.parametrize("d", [1, 50])
+def test_loop_makes_three_calls_per_row_whatever_its_length(d):
+    """So a loop over rows of one number makes as many calls as one over rows of 1000."""
+    A, v = operands(10, d)
+    with CallCounter() as counter:
+        tour.loop_over_rows(A, v)
+    per_row = {name: calls for name, calls in counter.calls.items() if calls > 1}
+    assert per_row == {"__getitem__": 10, "mul": 10, "__setitem__": 10}
 
 
-def test_profiler_sees_a_repeat_allocate_every_row_and_a_broadcast_none():
+def new_bytes(function) -> int:
+    """The bytes that a call of function takes for new tensors."""
+    with profile(use_kineto=False, profile_memory=True) as found:
+        function()
+    return sum(max(event.self_cpu_memory_usage, 0) for event in found.function_events)
+
+
+def test_profiler_sees_a_repeat_copy_every_row_and_a_broadcast_none():
     A, v = operands(100, 1000)
-    seen = {}
-    for name in ("repeat", "A * v"):
-        with profile(use_kineto=False, profile_memory=True) as prof:
-            VARIANTS[name](A, v)
-        seen[name] = sum(max(event.self_cpu_memory_usage, 0) for event in prof.function_events)
-    assert seen["A * v"] == A.nbytes  # B, and nothing for v
-    assert seen["repeat"] == pytest.approx(2 * A.nbytes, abs=1000)  # small change
+    B = torch.empty(100, 1000)
+    repeated = new_bytes(lambda: A * v.repeat(100, 1))
+    assert repeated == pytest.approx(2 * A.nbytes, abs=1000)  # B, the copies, and small change
+    assert new_bytes(lambda: A * v) == A.nbytes  # B, and nothing for v
+    assert new_bytes(lambda: torch.mul(A, v, out=B)) == 0
+
+
+def test_sizes_lie_on_both_sides_of_32_MiB():
+    mebibytes = [4 * n * tour.COLUMNS / 2**20 for n in tour.NUMBERS_OF_ROWS]
+    assert sorted(mebibytes) == mebibytes
+    assert [size for size in mebibytes if 29 < size < 32]
+    assert [size for size in mebibytes if 32 < size < 35]
+
+
+def test_figure_shows_what_is_in_memory():
+    """Solid squares are numbers in memory, dashed ones are not."""
+    A = torch.arange(1, 13).reshape(4, 3)
+    v = torch.tensor([1, 10, 100])
+    fig = tour.draw_replication()
+    (ax,) = fig.axes
+    styles = [box.get_linestyle() for box in ax.patches]
+    numbers = [int(text.get_text()) for text in ax.texts if text.get_text().isdigit()]
+    plt.close(fig)
+
+    dashed = [number for number, style in zip(numbers, styles, strict=True) if style == "--"]
+    assert sorted(dashed) == sorted(v.tolist() * 3)
+    in_memory = [A, v, A * v, v, v.repeat(4, 1)]  # above; then expanded, and repeated
+    expected = torch.cat([x.reshape(-1) for x in in_memory]).tolist() + dashed
+    assert sorted(numbers) == sorted(expected)
