@@ -1,219 +1,327 @@
 # %% [markdown]
 # # Matrix multiplication order
-# (AB)C and A(BC) are the same matrix. They need not take the same work, and PyTorch computes
-# `A @ B @ C` from left to right.
-# Example outputs: Linux x86_64 cpu, 1 thread, torch 2.15.0+cu132.
+#
+# (AB)C and A(BC) are the same matrix, but they are not the same work. With the matrices of the
+# lecture, A(BC) takes 32.5 times as many multiplications as (AB)C. Python does not look for the
+# better order: it evaluates `A @ B @ C` from left to right, whatever the shapes are. This script
+# counts the work of both orders, shows where the difference comes from, and measures how much of it
+# shows in the time.
+#
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0, one thread.
 
 # %%
-import argparse
-import sys
-import time
-from functools import partial
+import os
+import platform
 from pathlib import Path
-from platform import machine, system
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
-from matplotlib.patches import Rectangle
 from torch.utils.benchmark import Timer
 
-present = ["cpu", *(name for name in ("cuda", "mps") if getattr(torch, name).is_available())]
-parser = argparse.ArgumentParser(description="Matrix multiplication order")
-parser.add_argument("--device", choices=present, default="cpu")
-DEVICE = parser.parse_args([] if hasattr(sys, "ps1") else None).device  # in a notebook: edit here
-N, LARGE = (512, 1024) if DEVICE == "cpu" else (4096, 4096)  # outer sizes; the ceiling's product
-INNER = [512, 64, 8]  # p: A is N x N, B is N x p, C is p x N
-THREADS, ROUNDS, SECONDS = 1, 6, 0.06  # seconds for each variant at each size
-MACHINE = f"{system()} {machine()} {DEVICE}, {THREADS} thread, torch {torch.__version__}"
 plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-def save(fig: plt.Figure, name: str, table: str = "") -> None:
-    """Save fig, with the table that it was drawn from inside, and print where it lies."""
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(FIGURES / name, dpi=200, metadata={"Description": table})
-    except OSError as error:
-        sys.exit(f"no figure: {error}")
-    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
+# %% [markdown]
+# ## Counting
+#
+# Let X have shape (m, n), and Y shape (n, p). Then X @ Y has m * p numbers, and each of them is a
+# sum of n products. To multiply two numbers and to add the result to a sum is called a
+# *multiply-add*. So X @ Y takes m * n * p multiply-adds.
+#
+# We multiply a square A, a column B and a row C in both orders. The product that is computed first,
+# AB or BC, is called the *intermediate*. Compare the sizes of the two intermediates.
+
+# %%
+def multiply_adds(X: torch.Tensor, Y: torch.Tensor) -> int:
+    """The number of multiply-adds in X @ Y."""
+    m, n = X.shape
+    p = Y.shape[1]
+    return m * n * p
+
+# %%
+A = torch.tensor([[1, 0, 2], [0, 1, 0], [3, 0, 1]])
+B = torch.tensor([[1], [2], [3]])
+C = torch.tensor([[1, 10, 100]])
+
+AB = A @ B
+print("AB:", AB.tolist())
+print("(AB)C:", (AB @ C).tolist())
+print("multiply-adds:", multiply_adds(A, B), "+", multiply_adds(AB, C))
+
+BC = B @ C
+print("BC:", BC.tolist())
+print("A(BC):", (A @ BC).tolist())
+print("multiply-adds:", multiply_adds(B, C), "+", multiply_adds(A, BC))
+# Output:
+# AB: [[7], [2], [6]]
+# (AB)C: [[7, 70, 700], [2, 20, 200], [6, 60, 600]]
+# multiply-adds: 9 + 9
+# BC: [[1, 10, 100], [2, 20, 200], [3, 30, 300]]
+# A(BC): [[7, 70, 700], [2, 20, 200], [6, 60, 600]]
+# multiply-adds: 9 + 27
 
 # %% [markdown]
-# ## Counting multiply-adds
-# An entry of a product is a sum of as many terms as the inner size. So X @ Y with X (m, n) and
-# Y (n, p) takes mnp multiply-adds. (AB)C takes mnp + mpq, A(BC) takes npq + mnq.
+# ## The lecture's matrices
+#
+# In the small example the results are equal, but A(BC) takes twice as much work. AB is a column, as
+# B is. BC is a whole matrix, although B and C are thin, and A has to be multiplied by that matrix.
+#
+# The order matters more when the square is large. In the lecture, A has shape (512, 512), B has
+# shape (512, 8), and C has shape (8, 512). How many times as much work is A(BC) now?
 
 # %%
-def multiply_adds(m: int, n: int, p: int, q: int) -> dict:
-    """Multiply-adds of each order for A (m, n), B (n, p), C (p, q). multi_dot takes the cheaper."""
-    left, right = m * n * p + m * p * q, n * p * q + m * n * q
-    return {"(A @ B) @ C": left, "A @ (B @ C)": right, "multi_dot": min(left, right)}
-
-# %%
-work = multiply_adds(512, 512, 8, 512)
-for order, count in work.items():
-    print(f"{order}: {count:,}")
-print("A(BC) to (AB)C:", work["A @ (B @ C)"] / work["(A @ B) @ C"])
+A = torch.ones(512, 512)
+B = torch.ones(512, 8)
+C = torch.ones(8, 512)
+AB_first = multiply_adds(A, B) + multiply_adds(A @ B, C)
+BC_first = multiply_adds(B, C) + multiply_adds(A, B @ C)
+print(f"(AB)C: {AB_first:,} multiply-adds")
+print(f"A(BC): {BC_first:,} multiply-adds")
+print("A(BC) to (AB)C:", BC_first / AB_first)
 # Output:
-# (A @ B) @ C: 4,194,304
-# A @ (B @ C): 136,314,880
-# multi_dot: 4,194,304
+# (AB)C: 4,194,304 multiply-adds
+# A(BC): 136,314,880 multiply-adds
 # A(BC) to (AB)C: 32.5
 
 # %% [markdown]
-# ## Figure 3.6: the intermediates
-# AB is as thin as B. BC is as large as A, and has to be multiplied by A.
+# ## Figure 3.6: the two orders
+#
+# Let A have shape (m, n), B shape (n, p), and C shape (p, q). Then (AB)C takes mnp + mpq
+# multiply-adds, and A(BC) takes npq + mnq. Only the term mnq has no p, so it stays large however
+# thin B and C are. The figure draws all matrices to scale, and the intermediates in orange.
 
 # %%
-def product(ax: plt.Axes, left: float, middle: float, names: str, sizes: list) -> float:
-    """Draw the names X, Y, Z as X Y = Z from left on, to scale, and return where they end."""
-    start = left
-    for name, (rows, columns), sign in zip(names.split(), sizes, [r"$\cdot$", "$=$", ""]):
-        height, width, cell = rows / 512, columns / 512, max(columns / 512, 0.6)
-        color = ["#0072B2", "#E69F00", "#009E73"][len(name) - 1]  # factor, intermediate, result
-        corner = left + (cell - width) / 2, middle - height / 2
-        ax.add_patch(Rectangle(corner, width, height, facecolor=color, linewidth=0, snap=False))
-        ax.text(left + cell / 2, middle + 0.62, f"${name}$", ha="center", va="center", fontsize=12)
-        ax.text(left + cell / 2, middle - 0.62, f"{rows} x {columns}", ha="center", va="center")
-        left += cell
-        ax.text(left + 0.19, middle, sign, ha="center", va="center", fontsize=16)
-        left += 0.38 if sign else 0
-    count = f"{sizes[0][0] * sizes[0][1] * sizes[1][1]:,} multiply-adds"
-    ax.text((start + left) / 2, middle - 0.88, count, ha="center", va="center")
-    return left
+def draw_matrix(ax: plt.Axes, x: float, y: float, matrix: tuple) -> None:
+    """Draw a matrix around (x, y), to scale: a side of 512 is 1 long."""
+    name, rows, columns, color = matrix
+    corner = (x - columns / 1024, y - rows / 1024)
+    ax.add_patch(plt.Rectangle(corner, columns / 512, rows / 512, color=color, lw=0, snap=False))
+    ax.text(x, y + 0.62, f"${name}$", ha="center", va="center", size=13)
+    ax.text(x, y - 0.62, f"{rows} x {columns}", ha="center", va="center")
+
+def draw_product(ax: plt.Axes, x: float, y: float, X: tuple, Y: tuple, Z: tuple) -> None:
+    """Draw X @ Y = Z from x on, and the multiply-adds below."""
+    draw_matrix(ax, x, y, X)
+    ax.text(x + 0.75, y, "@", ha="center", va="center", size=13)
+    draw_matrix(ax, x + 1.5, y, Y)
+    ax.text(x + 2.25, y, "=", ha="center", va="center", size=16)
+    draw_matrix(ax, x + 3, y, Z)
+    count = X[1] * X[2] * Y[2]
+    ax.text(x + 1.5, y - 0.9, f"{count:,} multiply-adds", ha="center", va="center")
+
+def draw_orders() -> plt.Figure:
+    """Both orders of the lecture's product, one above the other."""
+    A = ("A", 512, 512, "#0072B2")
+    B = ("B", 512, 8, "#0072B2")
+    C = ("C", 8, 512, "#0072B2")
+    AB = ("AB", 512, 8, "#E69F00")
+    BC = ("BC", 512, 512, "#E69F00")
+    ABC = ("ABC", 512, 512, "#009E73")
+    fig, ax = plt.subplots(figsize=(10, 4.3), layout="constrained")
+    ax.text(-1.2, 2.1, "$(AB)C$", ha="center", va="center", size=16)
+    draw_product(ax, 0, 2.1, A, B, AB)
+    ax.text(3.9, 2.1, "then", ha="center", va="center")
+    draw_product(ax, 4.8, 2.1, AB, C, ABC)
+    ax.text(-1.2, 0, "$A(BC)$", ha="center", va="center", size=16)
+    draw_product(ax, 0, 0, B, C, BC)
+    ax.text(3.9, 0, "then", ha="center", va="center")
+    draw_product(ax, 4.8, 0, A, BC, ABC)
+    ax.set(xlim=(-1.8, 8.5), ylim=(-1.1, 2.9), aspect="equal")
+    ax.axis("off")
+    fig.suptitle("$A(BC)$ takes 32.5 times as many multiply-adds as $(AB)C$")
+    return fig
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
 
 # %%
-big, tall, flat = (512, 512), (512, 8), (8, 512)
-fig, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
-for y, order, first, second in [
-    (2.1, "$(AB)C$", ("A B AB", [big, tall, tall]), ("AB C ABC", [tall, flat, big])),
-    (0.0, "$A(BC)$", ("B C BC", [tall, flat, big]), ("A BC ABC", [big, big, big])),
-]:
-    ax.text(0, y, order, ha="center", va="center", fontsize=16)
-    middle = product(ax, 0.55, y, *first)
-    ax.text(middle + 0.3, y, "then", ha="center", va="center")
-    end = product(ax, middle + 0.6, y, *second)
-ax.set(xlim=(-0.4, end + 0.1), ylim=(-1.05, 2.9), aspect="equal")
-ax.axis("off")
-fig.suptitle("$(AB)C$ takes 4,194,304 multiply-adds, $A(BC)$ 32.5 times as many:\n"
-             "$AB$ has 4,096 entries, $BC$ has 262,144")
-save(fig, "matmul_associativity_cost.png")
+save(draw_orders(), "matmul_associativity_cost.png")
 # Output:
 # figure: ...matmul_associativity_cost.png
 
 # %% [markdown]
-# ## The orders agree up to rounding
-# The notes print a difference of 0. Each order errs by (n + p) eps/2 times |A||B||C| at most, up to
-# terms in eps^2, so they differ by twice that at most, and not by nothing.
+# ## Does the time follow the count?
+#
+# `milliseconds` measures both orders. PyTorch's `Timer` calls a function several times, on one
+# thread. We take the median, because a few slow calls hardly change it. If the time followed the
+# count, A(BC) would take 32.5 times as long.
+
+# %%
+# for a GPU: DEVICE=cuda python script/matmul_order.py, or edit the next line
+DEVICE = os.environ.get("DEVICE", "cpu")
+
+def milliseconds(function):
+    """The median time of a call of function, in ms."""
+    timer = Timer("function()", globals={"function": function})
+    return 1000 * timer.blocked_autorange(min_run_time=0.05).median
+
+# %%
+A = torch.ones(512, 512, device=DEVICE)
+B = torch.ones(512, 8, device=DEVICE)
+C = torch.ones(8, 512, device=DEVICE)
+AB_first = milliseconds(lambda: (A @ B) @ C)
+BC_first = milliseconds(lambda: A @ (B @ C))
+print(f"(A @ B) @ C: {AB_first:.3f} ms")
+print(f"A @ (B @ C): {BC_first:.3f} ms, {BC_first / AB_first:.1f} times as long")
+# Example output:
+# (A @ B) @ C: 0.144 ms
+# A @ (B @ C): 4.237 ms, 29.4 times as long
+
+# %% [markdown]
+# ## Why not 32.5 times
+#
+# On the machines that we tried, A(BC) took 7 to 25 times as long. The time depends on the count and
+# on the rate, the multiply-adds per millisecond. To compute A @ (BC), the processor fetches each
+# number of A from memory and uses it in 512 multiply-adds, one for each column of BC. To compute
+# A @ B, it also fetches all of A, but B has only p = 8 columns, so it uses each number in only 8.
+# We expect that thin products run at a lower rate, and that this price disappears as p grows.
+#
+# ## The inner size p
+#
+# The two "predicted" columns say how long the multiply-adds of each order would take at the rate of
+# a square product, A @ A. Look for the p from which (A @ B) @ C comes close to its prediction.
+#
+# The column "multi_dot" is `torch.linalg.multi_dot([A, B, C])`. It does what Python does not do: it
+# counts first, and then multiplies in the cheaper order. Up to p = 512 this is (AB)C, and from
+# there on A(BC).
+
+# %%
+N = 512
+INNER = [8, 16, 32, 64, 128, 256, 512, 1024]
+
+def draw_times(table: torch.Tensor) -> plt.Figure:
+    """Draw each column of the table over p."""
+    fig, ax = plt.subplots(figsize=(9, 5), layout="constrained")
+    ax.plot(INNER, table[:, 0], "o-", color="#0072B2", label="(A @ B) @ C")
+    ax.plot(INNER, table[:, 1], "s-", color="#D55E00", label="A @ (B @ C)")
+    ax.plot(INNER, table[:, 2], "D", color="#009E73", label="multi_dot", ms=11, fillstyle="none")
+    ax.plot(INNER, table[:, 3], ":", color="#0072B2", label="predicted (A @ B) @ C")
+    ax.plot(INNER, table[:, 4], "--", color="#D55E00", label="predicted A @ (B @ C)", lw=1)
+    ax.axvline(N, color="0.8", zorder=0)
+    ax.set(xscale="log", yscale="log", ylabel="time (ms)")
+    ax.set_xlabel("inner size p (gray line: both orders have the same count)")
+    ax.set_xticks(INNER, INNER)
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:g}")
+    first = table[0, 1] / table[0, 0]
+    last = table[-1, 1] / table[-1, 0]
+    ax.set_title(
+        f"A @ (B @ C) takes {first:.1f} times as long as (A @ B) @ C at p = {INNER[0]}, "
+        f"and {last:.1f} times at p = {INNER[-1]}",
+        size=11,
+    )
+    machine = f"{platform.system()} {platform.machine()}, torch {torch.__version__}, {DEVICE}"
+    fig.legend(loc="outside lower center", ncols=5, frameon=False, title=machine, title_fontsize=7)
+    return fig
+
+# %%
+A = torch.ones(N, N, device=DEVICE)
+rate = multiply_adds(A, A) / milliseconds(lambda: A @ A)
+rows = []
+print("milliseconds")
+print("   p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)")
+for p in INNER:
+    B = torch.ones(N, p, device=DEVICE)
+    C = torch.ones(p, N, device=DEVICE)
+    AB_first = milliseconds(lambda: (A @ B) @ C)
+    BC_first = milliseconds(lambda: A @ (B @ C))
+    multi_dot = milliseconds(lambda: torch.linalg.multi_dot([A, B, C]))
+    AB_predicted = (multiply_adds(A, B) + multiply_adds(A @ B, C)) / rate
+    BC_predicted = (multiply_adds(B, C) + multiply_adds(A, B @ C)) / rate
+    rows.append([AB_first, BC_first, multi_dot, AB_predicted, BC_predicted])
+    print(
+        f"{p:4} {AB_first:12.3f} {BC_first:12.3f} {multi_dot:10.3f}"
+        f" {AB_predicted:22.3f} {BC_predicted:22.3f}"
+    )
+save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
+# Example output:
+# milliseconds
+
+# %% [markdown]
+# ## What the figure shows
+#
+# On the lecture's machine, (A @ B) @ C takes two to three times as long as predicted for p = 8, and
+# comes close to its prediction at p = 32. A @ (B @ C) is close for each p, because its second
+# product has the square matrices A and BC whatever p is. So the count finds the faster order, but
+# it promises too much for a very thin B. multi_dot is about as fast as the better order.
+#
+# ## Eight columns
+#
+# PyTorch leaves products to a library that has different routines for different shapes. On one
+# machine that we tried, A @ B with 8 columns took 2.5 times as long as with the same B stored
+# column after column (memory_layout.py explains this), and even longer than with 16 columns, which
+# is twice the work. So the routine for this shape is slow there. We do not know why, and another
+# machine did not show it. On yours, it is slow if the two ratios lie far below 1.
+
+# %%
+A = torch.ones(512, 512, device=DEVICE)
+B = torch.ones(512, 8, device=DEVICE)
+B_by_columns = B.t().contiguous().t()
+B_wide = torch.ones(512, 16, device=DEVICE)
+time_B = milliseconds(lambda: A @ B)
+time_by_columns = milliseconds(lambda: A @ B_by_columns)
+time_wide = milliseconds(lambda: A @ B_wide)
+print(f"B stored row after row: {time_B:.3f} ms")
+print(f"B stored column after column: {time_by_columns / time_B:.2f} times as long")
+print(f"16 columns instead of 8: {time_wide / time_B:.2f} times as long")
+# Example output:
+# B
+
+# %% [markdown]
+# ## The results differ by rounding
+#
+# The small matrices above held whole numbers, and both orders gave exactly the same result. Other
+# numbers are rounded after each operation, and the two orders round different sums. Float32 keeps
+# about seven digits, and the largest number of ABC is about 395, so we expect that the results
+# differ in the fourth decimal or so. Neither of them is wrong.
+#
+# The last digits also show which order Python takes for `A @ B @ C`: only one order gives the same
+# digits.
 
 # %%
 torch.manual_seed(0)
-A, B, C = torch.randn(512, 512), torch.randn(512, 8), torch.randn(8, 512)
-exact = A.double() @ B.double() @ C.double()
-allowed = (512 + 8) * torch.finfo(A.dtype).eps / 2 * (A.abs() @ B.abs() @ C.abs()).max().item()
-A, B, C = A.to(DEVICE), B.to(DEVICE), C.to(DEVICE)
-left, right, multi = (A @ B) @ C, A @ (B @ C), torch.linalg.multi_dot([A, B, C])
-errors = [(X.cpu() - exact).abs().max().item() for X in (left, right, multi)]
-print("A @ B @ C is (A @ B) @ C?", torch.equal(A @ B @ C, left))
-print("every error allowed?", max(errors) <= allowed, " orders equal?", torch.equal(left, right))
-print("they differ by less than 0.001?", (left - right).abs().max().item() < 1e-3)
+dtype = torch.float32
+A = torch.randn(512, 512, dtype=dtype)
+B = torch.randn(512, 8, dtype=dtype)
+C = torch.randn(8, 512, dtype=dtype)
+AB_first = (A @ B) @ C
+BC_first = A @ (B @ C)
+difference = (AB_first - BC_first).abs().max().item()
+print(f"largest number: {AB_first.abs().max().item():.0f}")
+print(f"largest difference: {difference:.0e}", end=" ")
+print(f"(zero? {difference == 0}, at most 0.001? {difference <= 0.001})")
+print("A @ B @ C equals (A @ B) @ C?", torch.equal(A @ B @ C, AB_first))
+print("A @ B @ C equals A @ (B @ C)?", torch.equal(A @ B @ C, BC_first))
 # Output:
-# A @ B @ C is (A @ B) @ C? True
-# every error allowed? True  orders equal? False
-# they differ by less than 0.001? True
+# largest number: 395
+# largest difference: ... (zero? False, at most 0.001? True)
+# A @ B @ C equals (A @ B) @ C? True
+# A @ B @ C equals A @ (B @ C)? False
 
 # %% [markdown]
-# ## How to time
-# Warm up, and take turns, so that a slow phase of the machine hits all variants alike. A median
-# with quartiles shows a spread that a mean hides. `Timer` waits for a GPU; the CPU needs no wait.
-
-# %%
-def take_turns(variants: dict) -> dict:
-    """Seconds a call of each function of a dict: first quartile, median, third, by name."""
-    options = {"num_threads": THREADS} | ({"timer": time.perf_counter} if DEVICE == "cpu" else {})
-    timers = {name: Timer("f()", globals={"f": f}, **options) for name, f in variants.items()}
-    times = {name: [] for name in timers}
-    for _ in range(ROUNDS):
-        for name, timer in timers.items():  # each turn begins with calls that do not count
-            times[name] += timer.blocked_autorange(min_run_time=SECONDS / ROUNDS).times
-    return {name: np.percentile(found, [25, 50, 75]) for name, found in times.items()}
-
-def verdict(slow: np.ndarray, fast: np.ndarray) -> str:
-    """Did slow take longer than fast? How many times as long, from and to by the quartiles?"""
-    low, ratio, high = slow / fast[::-1]
-    held = "held here" if low > 1 else "did not hold here" if high < 1 else "not decided here"
-    return f"{held}, {ratio:,.2f} times ({low:,.2f} to {high:,.2f})"
-
-# %% [markdown]
-# ## Two orders, and multi_dot, which picks one
-# Predicted is what the multiply-adds take at the rate of a large square product. The smaller p, the
-# more there is to win.
-
-# %%
-square, out = torch.ones(2, LARGE, LARGE, device=DEVICE)
-rate = LARGE**3 / take_turns({"square": lambda: torch.mm(square, square, out=out)})["square"][0]
-table, results = ["   p  variant       median (ms)       quartiles      predicted  ratio"], []
-print(table[0])
-for p in INNER:
-    A, B, C = (torch.ones(shape, device=DEVICE) for shape in ((N, N), (N, p), (p, N)))
-    times = take_turns({"(A @ B) @ C": partial(lambda A, B, C: (A @ B) @ C, A, B, C),
-                        "A @ (B @ C)": partial(lambda A, B, C: A @ (B @ C), A, B, C),
-                        "multi_dot": partial(torch.linalg.multi_dot, [A, B, C])})
-    for name, seconds in times.items():
-        (low, ms, high), predicted = 1e3 * seconds, 1e3 * multiply_adds(N, N, p, N)[name] / rate
-        row = f"{p:4}  {name:<13}{ms:11.4f}  {low:8.4f} {high:8.4f}  {predicted:9.4f}"
-        table.append(f"{row} {ms / predicted:6.2f}")
-        print(table[-1], flush=True)
-    results.append(times)
-print("claim: (AB)C is faster than A(BC):", verdict(times["A @ (B @ C)"], times["(A @ B) @ C"]))
-fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-for name, color, marker in zip(times, ["#0072B2", "#E69F00", "#009E73"], "osD"):
-    low, ms, high = 1e3 * np.transpose([found[name] for found in results])
-    look = {"color": color, "label": name, "markersize": 11 if marker == "D" else 6}
-    look |= {"fillstyle": "none", "fmt": marker if name == "multi_dot" else marker + "-"}
-    ax.errorbar(INNER, ms, [ms - low, high - ms], **look)
-    floor = [1e3 * multiply_adds(N, N, p, N)[name] / rate for p in INNER]
-    ax.plot(INNER, floor, ":", color="0.6", zorder=0)
-ax.plot([], [], ":", color="0.6", label="multiply-adds at the ceiling's rate")
-ax.set(xscale="log", yscale="log", xlabel="inner size $p$", ylabel="time (ms)")
-ax.set_xticks(INNER, INNER)
-ax.minorticks_off()
-ratio, work = times["A @ (B @ C)"][1] / times["(A @ B) @ C"][1], multiply_adds(N, N, p, N)
-ax.set_title(f"$p$ = {p}: $A(BC)$ takes {ratio:.1f} times as long as $(AB)C$, for "
-             f"{work['A @ (B @ C)'] / work['(A @ B) @ C']:.1f} times the multiply-adds")
-fig.legend(loc="outside lower center", ncols=4, title=MACHINE, title_fontsize=7, frameon=False)
-save(fig, "matmul_order_timing.png", "\n".join(table))
-# Example output:
-#    p  variant       median (ms)       quartiles      predicted  ratio
-#  512  (A @ B) @ C       5.3857    5.3136   5.4258     5.3356   1.01
-#  512  A @ (B @ C)       5.3800    5.3218   5.4432     5.3356   1.01
-#  512  multi_dot         5.3850    5.3417   5.5221     5.3356   1.01
-#   64  (A @ B) @ C       0.6915    0.6882   0.7130     0.6670   1.04
-#   64  A @ (B @ C)       2.9929    2.9632   3.0636     3.0013   1.00
-#   64  multi_dot         0.6923    0.6877   0.7127     0.6670   1.04
-#    8  (A @ B) @ C       0.3758    0.3740   0.3781     0.0834   4.51
-#    8  A @ (B @ C)       2.8548    2.7595   2.9218     2.7095   1.05
-#    8  multi_dot         0.3733    0.3718   0.3758     0.0834   4.48
-# claim: (AB)C is faster than A(BC): held here, 7.60 times (7.30 to 7.81)
-# figure: ...matmul_order_timing.png
-
-# %% [markdown]
-# ## Why 8 columns gain less than predicted
-# A @ B is far from the ceiling's rate, and not because its work is small: with twice the columns it
-# takes less time. With B column by column it is faster, too.
-
-# %%
-A, B = torch.ones(N, N, device=DEVICE), torch.ones(N, 8, device=DEVICE)
-times = take_turns({"A @ B": partial(torch.mm, A, B),
-                    "B column-major": partial(torch.mm, A, B.t().contiguous().t()),
-                    "B of 16 columns": partial(torch.mm, A, torch.cat([B, B], dim=1))})
-for name, (_, median, _) in times.items():
-    print(f"{name:<16} {1e3 * median:8.4f} ms, {median / times['A @ B'][1]:.2f} times A @ B")
-print("claim: a slow path for a row-major B of 8 columns:",
-      verdict(times["A @ B"], times["B column-major"]))
-# Example output:
-# A @ B              0.2983 ms, 1.00 times A @ B
-# B column-major     0.1179 ms, 0.40 times A @ B
-# B of 16 columns    0.1109 ms, 0.37 times A @ B
-# claim: a slow path for a row-major B of 8 columns: held here, 2.53 times (2.47 to 2.55)
+# ## What to take away
+#
+# - Write the parentheses yourself, so that the intermediate is small. The common case is
+#   `A @ B @ x` with a vector x. From left to right, this multiplies two matrices. `A @ (B @ x)`
+#   multiplies a matrix by a vector, twice, which is far less work.
+# - `torch.linalg.multi_dot` finds the cheapest order of a longer product. It takes matrices only;
+#   the first and the last may be vectors.
+# - The two orders do not give the same digits. Ask whether their difference is small, not whether
+#   they are equal. dtypes.py says more about rounding.
+#
+# ## Try it
+#
+# Predict first, then change the line and run its cell.
+#
+# 1. In "The lecture's matrices", let A have only 8 rows: replace `torch.ones(512, 512)` by
+#    `torch.ones(8, 512)`. How many times as many multiply-adds does A(BC) take now?
+# 2. In "The results differ by rounding", replace `torch.float32` by `torch.float64`, which keeps
+#    about 16 digits. Is the difference zero now? If not, how small is it?
