@@ -1,7 +1,11 @@
 # %% [markdown]
 # # Autograd
-# PyTorch records operations on tensors that require grad. `backward` walks the record from the loss
-# back to the leaves and leaves a gradient in `.grad` of each.
+#
+# PyTorch computes gradients by itself. You mark a tensor w with `requires_grad=True`. PyTorch then
+# records each operation on w, and on every result, up to the loss L. `L.backward()` follows this
+# record from L back to w, applies the chain rule at each operation, and stores dL/dw in `w.grad`.
+# This script shows the record and the chain rule first, then what spoils the record, and then how
+# to change w, and how to copy w, without spoiling it.
 
 # %%
 import warnings
@@ -10,24 +14,122 @@ import torch
 
 # %% [markdown]
 # ## The gradient of ||w||^2 / 2 is w
-# `requires_grad` starts the record. After `backward`, `w.grad` has the shape of w.
+#
+# The gradient has the shape of w: one partial derivative per entry. Here L is the sum of all w[i]^2
+# / 2, and the derivative of w[i]^2 / 2 is w[i]. So the gradient should be w itself.
 
 # %%
 torch.manual_seed(0)
 w = torch.randn(5, requires_grad=True)
 L = torch.sum(w * w) / 2
 L.backward()
-print("w:     ", w.detach())
+print("w:     ", w)
 print("w.grad:", w.grad)
 print("equal?", torch.equal(w.grad, w))
 # Output:
-# w:      tensor([ 1.5410, -0.2934, -2.1788,  0.5684, -1.0845])
+# w:      tensor([ 1.5410, -0.2934, -2.1788,  0.5684, -1.0845], requires_grad=True)
 # w.grad: tensor([ 1.5410, -0.2934, -2.1788,  0.5684, -1.0845])
 # equal? True
 
 # %% [markdown]
+# ## The record is a graph
+#
+# Each recorded operation is a *node* of a graph. `L.grad_fn` is the node of the operation that made
+# L, and its `next_functions` lead to the nodes that made its inputs. For L = sum(w * w) / 2 we
+# expect a division, a sum and a product. At w the graph ends with a node `AccumulateGrad`, which
+# adds to `w.grad`. It is one node, but it is printed twice, because w is both factors of w * w.
+
+# %%
+def show(node: torch.autograd.graph.Node, depth: int = 0) -> None:
+    """Print the graph from node on, with one level of indentation per operation."""
+    print("    " * depth + type(node).__name__)
+    for next_node, _ in node.next_functions:  # _: which output of next_node; here it has one
+        if next_node is not None:  # a constant, here the 2, has no node
+            show(next_node, depth + 1)
+
+# %%
+w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+L = torch.sum(w * w) / 2
+show(L.grad_fn)
+# Output:
+# DivBackward0
+#     SumBackward0
+#         MulBackward0
+#             AccumulateGrad
+#             AccumulateGrad
+
+# %% [markdown]
+# ## The chain rule, one node at a time: each multiplies by J^T
+#
+# Let J be the Jacobian of one operation: J[i, j] is the derivative of its output i with respect to
+# its input j. If v is the gradient of L with respect to the outputs, the chain rule says that the
+# gradient with respect to the inputs is J^T v. A node computes this product, without building J,
+# and can be called like a function, on v. Here the three nodes do this:
+#
+# - s / 2: J is 1/2, so J^T v is v / 2.
+# - The sum: J is a row of ones, so J^T v is one copy of v per entry.
+# - a * b: for the factor a, J is diagonal, with the entries of b. So J^T v is v * b, entrywise.
+#
+# `backward` starts with dL/dL = 1, and adds up what arrives at w. We do the same by hand.
+
+# %%
+w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+L = torch.sum(w * w) / 2
+divide = L.grad_fn
+add_up = divide.next_functions[0][0]
+multiply = add_up.next_functions[0][0]
+
+with torch.no_grad():  # what we compute here need not be recorded
+    d_sum, _ = divide(torch.tensor(1.0))  # the other input is the constant 2
+    d_square = add_up(d_sum)
+    d_left, d_right = multiply(d_square)
+print("dL/d(sum):  ", d_sum)
+print("dL/d(w * w):", d_square)
+print("dL/dw:      ", d_left, "+", d_right)
+print("equals w?", torch.equal(d_left + d_right, w))
+# Output:
+# dL/d(sum):   tensor(0.5000)
+# dL/d(w * w): tensor([0.5000, 0.5000, 0.5000])
+# dL/dw:       tensor([0.5000, 1.0000, 1.5000]) + tensor([0.5000, 1.0000, 1.5000])
+# equals w? True
+
+# %% [markdown]
+# ## A graph with branches: why gradients add up
+#
+# Below, a is used three times: twice in a * a, and once more in the sum. If a changes, L changes
+# through all three uses, so the derivatives along the three paths add up: dL/da = a + a + 1 = 7 at
+# a = 3. The division that made a is one node, although `show` prints it on each path. `backward`
+# calls it once, after the derivatives of all three paths have arrived, because it needs their sum.
+# So `backward` takes the nodes in a *topological order*: each one after all nodes that lead to it.
+
+# %%
+w = torch.tensor(6.0, requires_grad=True)
+a = w / 2
+a.retain_grad()  # backward is to store dL/da in a.grad, too
+L = a * a + a
+show(L.grad_fn)
+L.backward()
+print("a.grad:", a.grad)
+print("w.grad:", w.grad)
+# Output:
+# AddBackward0
+#     MulBackward0
+#         DivBackward0
+#             AccumulateGrad
+#         DivBackward0
+#             AccumulateGrad
+#     DivBackward0
+#         AccumulateGrad
+# a.grad: tensor(7.)
+# w.grad: tensor(3.5000)
+
+# %% [markdown]
 # ## Gradients add up until they are cleared
-# `backward` adds to `.grad`. That is why a loop clears it first.
+#
+# A second `backward`, from another loss, adds to `w.grad` as well, so that w gets the gradient of
+# the sum of the losses. If you want only the newest gradient, as in each step of a training loop,
+# clear the old one first. Here that is `w.grad = None`; the `zero_grad()` of an optimizer does the
+# same for all its parameters.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -46,221 +148,80 @@ print("cleared, then backward:", w.grad)
 # cleared, then backward: tensor([1., 2., 3.])
 
 # %% [markdown]
-# ## A leaf is a tensor you made
-# w * w is no leaf: an operation made it. It requires grad as well and knows that operation.
+# ## backward from a vector: you choose v
+#
+# If y has three entries, it has three gradients, the rows of its Jacobian J. `y.backward()` refuses
+# to choose one. But you can give it the v to start with, one weight per entry of y: `y.backward(v)`
+# computes J^T v, the *vector-Jacobian product*. This is the gradient of v[0] * y[0] + v[1] * y[1] +
+# v[2] * y[2]. To check it, we let `torch.func.jacrev` build J.
+
+# %%
+def square(w: torch.Tensor) -> torch.Tensor:
+    """The square of each entry of w."""
+    return w * w
+
+def first_words(error: RuntimeError) -> str:
+    """The first line of the message up to a colon or a bracket: details follow there."""
+    line = str(error).splitlines()[0]
+    return line.split(":")[0].split(" (")[0]
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-y = w * w
-print("w.is_leaf:", w.is_leaf, " w.grad_fn:", w.grad_fn)
-print("y.is_leaf:", y.is_leaf, " y.grad_fn:", type(y.grad_fn).__name__)
-print("y.requires_grad:", y.requires_grad)
-# Output:
-# w.is_leaf: True  w.grad_fn: None
-# y.is_leaf: False  y.grad_fn: MulBackward0
-# y.requires_grad: True
-
-# %% [markdown]
-# ## The graph is the chain rule
-# `grad_fn` is the backward node of the last operation, `next_functions` lead to those of its
-# inputs. Walked from the loss L = sum(w * w) / 2, the graph ends at the leaf w, reached once for
-# each factor.
-
-# %%
-def show(node: torch.autograd.graph.Node, depth: int = 0) -> None:
-    """Print the graph from node down to the leaves, one level of indentation an operation."""
-    print("    " * depth + type(node).__name__)
-    for parent, _ in node.next_functions:
-        if parent is not None:  # a constant, here the 2, has no node
-            show(parent, depth + 1)
-
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-show((torch.sum(w * w) / 2).grad_fn)
-# Output:
-# DivBackward0
-#     SumBackward0
-#         MulBackward0
-#             AccumulateGrad
-#             AccumulateGrad
-
-# %% [markdown]
-# ## The chain rule, one node at a time
-# A node takes dL/d(its output) and returns dL/d(each of its inputs). `backward` calls them in
-# this order, starting from dL/dL = 1, and adds what arrives at the leaf.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-divide = (torch.sum(w * w) / 2).grad_fn
-add_up = divide.next_functions[0][0]
-multiply = add_up.next_functions[0][0]
-
-with torch.no_grad():
-    d_sum, _ = divide(torch.tensor(1.0))
-    d_square = add_up(d_sum)
-    d_left, d_right = multiply(d_square)
-print("dL/d(sum):  ", d_sum)
-print("dL/d(w * w):", d_square)
-print("dL/dw:      ", d_left, "+", d_right)
-print("equals w?", torch.equal(d_left + d_right, w))
-# Output:
-# dL/d(sum):   tensor(0.5000)
-# dL/d(w * w): tensor([0.5000, 0.5000, 0.5000])
-# dL/dw:       tensor([0.5000, 1.0000, 1.5000]) + tensor([0.5000, 1.0000, 1.5000])
-# equals w? True
-
-# %% [markdown]
-# ## You cannot just assign into a leaf that requires grad
-# Do to w what it needs first, and ask for gradients last, with `requires_grad_()`.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+v = torch.tensor([10.0, 20.0, 30.0])
+y = square(w)
 try:
-    w[0] = 999.0
+    y.backward()
 except RuntimeError as error:
-    print("in-place assignment failed:", error)
+    print("backward failed:", first_words(error))
 
-w = torch.tensor([1.0, 2.0, 3.0])
-w[0] = 999.0
-w.requires_grad_()
-print("w:", w)
-print("w.requires_grad:", w.requires_grad)
-# Output:
-# in-place assignment failed: a view of a leaf Variable that requires grad is being used in an ...
-# w: tensor([999.,   2.,   3.], requires_grad=True)
-# w.requires_grad: True
-
-# %% [markdown]
-# ## detach: the same storage, not tracked
-# No copy is made. What is written through v stands in w.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-v = w.detach()
-print("v.requires_grad:", v.requires_grad)
-print("same storage?", v.data_ptr() == w.data_ptr())
-v[0] = 999.0
-print("after modifying v:")
-print("w:", w)
-print("v:", v)
-# Output:
-# v.requires_grad: False
-# same storage? True
-# after modifying v:
-# w: tensor([999.,   2.,   3.], requires_grad=True)
-# v: tensor([999.,   2.,   3.])
-
-# %% [markdown]
-# ## clone: a copy that stays in the graph
-# c is no leaf, and gradients flow through it to the leaf w. `retain_grad()` keeps its own, too.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-c = w.clone()
-c.retain_grad()
-print("w.is_leaf:", w.is_leaf)
-print("c.is_leaf:", c.is_leaf)
-L = torch.sum(c * c) / 2
-L.backward()
+y.backward(v)
+jacobian = torch.func.jacrev(square)  # a function that returns the Jacobian of square
+J = jacobian(w.detach())  # detach: w as plain numbers, without the record
+print("J:", J.tolist())
+print("J^T v:", J.T @ v)
 print("w.grad:", w.grad)
-print("c.grad:", c.grad)
 # Output:
-# w.is_leaf: True
-# c.is_leaf: False
-# w.grad: tensor([1., 2., 3.])
-# c.grad: tensor([1., 2., 3.])
+# backward failed: grad can be implicitly created only for scalar outputs
+# J: [[2.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 6.0]]
+# J^T v: tensor([ 20.,  80., 180.])
+# w.grad: tensor([ 20.,  80., 180.])
 
 # %% [markdown]
-# ## detach().clone(): a safe snapshot
-# A copy outside the graph: what happens to w later does not change it.
+# ## J^T v, not J v
+#
+# A diagonal J equals its transpose, so it cannot tell J^T v from J v, the Jacobian-vector product.
+# A function with three inputs and two outputs can: v has one entry per output, and the result has
+# one entry per input. J v does not even exist here, since J has three columns and v has two
+# entries.
+
+# %%
+def products(w: torch.Tensor) -> torch.Tensor:
+    """Two numbers from three, w of shape (3,)."""
+    return torch.stack([w[0] * w[1], w[1] * w[2]])
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-snap = w.detach().clone()
-print("snap.requires_grad:", snap.requires_grad)
-print("same storage?", snap.data_ptr() == w.data_ptr())
-with torch.no_grad():
-    w[0] = 999.0
-print("snap:", snap)
+v = torch.tensor([10.0, 1.0])
+y = products(w)
+y.backward(v)
+jacobian = torch.func.jacrev(products)
+J = jacobian(w.detach())
+print("J:", J.tolist())
+print("J^T v:", J.T @ v)
+print("w.grad:", w.grad)
 # Output:
-# snap.requires_grad: False
-# same storage? False
-# snap: tensor([1., 2., 3.])
+# J: [[2.0, 1.0, 0.0], [0.0, 3.0, 2.0]]
+# J^T v: tensor([20., 13.,  2.])
+# w.grad: tensor([20., 13.,  2.])
 
 # %% [markdown]
-# ## Snapshots for logging and for averages of weights
-# A log of `w.detach()` holds the same storage three times, and so three times the last w. A
-# running average of the weights, too, is kept outside the graph.
-
-# %%
-w = torch.tensor([8.0, 4.0], requires_grad=True)
-log, shared, average = [], [], torch.zeros(2)
-for k in range(3):
-    log.append(w.detach().clone())
-    shared.append(w.detach())
-    average += (w.detach() - average) / (k + 1)
-    w.grad = None
-    L = torch.sum(w * w) / 2
-    L.backward()
-    with torch.no_grad():
-        w -= 0.5 * w.grad
-print("log:   ", [w_k.tolist() for w_k in log])
-print("shared:", [w_k.tolist() for w_k in shared])
-print("average:", average)
-# Output:
-# log:    [[8.0, 4.0], [4.0, 2.0], [2.0, 1.0]]
-# shared: [[1.0, 0.5], [1.0, 0.5], [1.0, 0.5]]
-# average: tensor([4.6667, 2.3333])
-
-# %% [markdown]
-# ## w = w - eta * w.grad loses the leaf
-# The name w now stands for the result of an operation. The next `backward` goes through it and
-# adds the gradient to that of the old w. The new one, no leaf, has none, only a warning.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-torch.sum(w * w).backward()
-old = w
-w = w - 0.1 * w.grad
-print("w.is_leaf:", w.is_leaf)
-
-torch.sum(w * w).backward()
-print("old.grad:", old.grad)
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    print("w.grad:", w.grad)
-print("warning:", str(caught[0].message).split(". ")[0])
-# Output:
-# w.is_leaf: False
-# old.grad: tensor([ 3.6000,  7.2000, 10.8000])
-# w.grad: None
-# warning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed
-
-# %% [markdown]
-# ## The update belongs under no_grad
-# In place, so that w stays the same tensor and leaf; under `no_grad`, since the step is not part
-# of the loss. Without `no_grad` it fails.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-torch.sum(w * w).backward()
-try:
-    w -= 0.1 * w.grad
-except RuntimeError as error:
-    print("update failed:", error)
-
-with torch.no_grad():
-    w -= 0.1 * w.grad
-print("w:", w)
-print("w.is_leaf:", w.is_leaf)
-# Output:
-# update failed: a leaf Variable that requires grad is being used in an in-place operation.
-# w: tensor([0.8000, 1.6000, 2.4000], requires_grad=True)
-# w.is_leaf: True
-
-# %% [markdown]
-# ## In-place changes of what backward needs
-# The derivative of exp(w) is exp(w) itself, so the graph keeps y. Change y, and `backward` notices.
-# The derivative of 2 * w needs no y: there the same is allowed.
+# ## Do not change in place what backward needs
+#
+# To compute J^T v, a node may need numbers. The node of a * b needs its inputs, and the node of
+# exp(w) needs its result, since the derivative of exp(w) is exp(w). These tensors are *saved* in
+# the graph. Do not change one in place before `backward`. (`y += 1`, `y[0] = 1`, and methods whose
+# name ends in `_` work in place.) Each tensor counts its changes, so `backward` notices, and fails.
+# The derivative of 2 * w needs neither w nor the result, so its result may be changed.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -269,7 +230,7 @@ y += 1
 try:
     y.sum().backward()
 except RuntimeError as error:
-    print("backward failed:", str(error).split(":")[0])
+    print("backward failed:", first_words(error))
 
 y = 2 * w
 y += 1
@@ -280,24 +241,27 @@ print("w.grad:", w.grad)
 # w.grad: tensor([2., 2., 2.])
 
 # %% [markdown]
-# ## One graph, one backward
-# `backward` frees the tensors that the graph saved, so a second one fails; a sum saves none, and it
-# works. `retain_graph=True` keeps what was saved. Or compute the loss anew, as a loop does.
+# ## The graph keeps what it saved until backward
+#
+# A kept loss keeps its graph, and the graph keeps the saved tensors. `backward` frees them, to save
+# memory. So a second `backward` through the same graph fails, unless nothing was saved, as for (w +
+# 1).sum(). (`L.backward(retain_graph=True)` keeps them.)
+#
+# For a loss that you only watch, as for test data, nobody calls `backward`: a list of such losses
+# fills the memory. Compute them under `torch.no_grad()`, which stops the recording, and keep
+# `L.item()`, a plain Python number.
 
 # %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-L = torch.sum(w * w) / 2
-L.backward()
+w = torch.tensor([0.0, 1.0], requires_grad=True)
+losses = [torch.exp(w).sum()]
+exp_node = losses[0].grad_fn.next_functions[0][0]
+print("still in memory, the result of exp:", exp_node._saved_result.detach())
+losses[0].backward()
 try:
-    L.backward()
+    losses[0].backward()
 except RuntimeError as error:
-    print("second backward failed:", str(error).split(" (")[0])
-
-w.grad = None
-L = torch.sum(w * w) / 2
-L.backward(retain_graph=True)
-L.backward()
-print("retained, w.grad after two:", w.grad)
+    print("second backward failed:", first_words(error))
+print(f"a number: {losses[0].item():.4f}")
 
 w.grad = None
 L = (w + 1).sum()
@@ -305,87 +269,254 @@ L.backward()
 L.backward()
 print("nothing saved, w.grad after two:", w.grad)
 # Output:
+# still in memory, the result of exp: tensor([1.0000, 2.7183])
 # second backward failed: Trying to backward through the graph a second time
-# retained, w.grad after two: tensor([2., 4., 6.])
-# nothing saved, w.grad after two: tensor([2., 2., 2.])
+# a number: 3.7183
+# nothing saved, w.grad after two: tensor([2., 2.])
 
 # %% [markdown]
-# ## A log of losses can keep every graph
-# A loss kept as a tensor keeps its graph. What the operations saved stays with it until `backward`
-# frees that; a loss that sees none keeps it all. Log a number, `.item()`.
+# ## A leaf has no recorded operation behind it
+#
+# A tensor is a *leaf* if no recorded operation made it; its `grad_fn` is then None. `backward`
+# fills `.grad` only for leaves that require grad. An operation is recorded if one of its inputs
+# requires grad. So `halves` below is a leaf although a division made it, because nothing there
+# required grad. `w.double()` is not a leaf, because the conversion of w to float64 was recorded.
+# `w.detach()` is w without the record: nothing computed from it is recorded, and it is a leaf.
 
 # %%
-w = torch.tensor([0.0, 1.0], requires_grad=True)
-log = [torch.exp(w).sum()]
-exp_node = log[0].grad_fn.next_functions[0][0]
-print("reached from the log:", exp_node._saved_result.detach())
-log[0].backward()
+w = torch.tensor([3.0, 4.0], requires_grad=True)
+halves = torch.ones(2) / 2
+tensors = {
+    "w": w,
+    "halves": halves,
+    "w * halves": w * halves,
+    "w.double()": w.double(),
+    "w.detach()": w.detach(),
+}
+for name, tensor in tensors.items():
+    print(f"{name:10}  leaf? {str(tensor.is_leaf):5}  grad_fn: {tensor.grad_fn}")
+# Output:
+# w           leaf? True   grad_fn: None
+# halves      leaf? True   grad_fn: None
+# w * halves  leaf? False  grad_fn: <MulBackward0 object at ...>
+# w.double()  leaf? False  grad_fn: <ToCopyBackward0 object at ...>
+# w.detach()  leaf? True   grad_fn: None
+
+# %% [markdown]
+# ## Prepare w first, ask for gradients last
+#
+# Suppose that w should have norm 1 at the start. Scale it first, and call `requires_grad_()` last:
+# nothing is recorded while you scale, and w is a leaf. In the other order the division is recorded,
+# and the new w is no leaf. An assignment such as w[0] = 999 would make w the result of a recorded
+# operation, too; PyTorch refuses it. (In the message, a Variable is a tensor, and a view is a part
+# of one, here w[0].)
+
+# %%
+w = torch.tensor([3.0, 4.0])
+w = w / w.norm()
+w.requires_grad_()
+L = torch.sum(w * w) / 2
+L.backward()
+print("w.requires_grad:", w.requires_grad)
+print("w.grad:", w.grad)
+
+w = torch.tensor([3.0, 4.0], requires_grad=True)
 try:
-    print(exp_node._saved_result)
+    w[0] = 999.0
 except RuntimeError as error:
-    print("after backward:", str(error).split(" (")[0])
-print("still in the log:", type(log[0].grad_fn).__name__, "and", type(exp_node).__name__)
+    print("in-place assignment failed:", first_words(error))
+w = w / w.norm()
+print("in the other order, leaf?", w.is_leaf)
 # Output:
-# reached from the log: tensor([1.0000, 2.7183])
-# after backward: Trying to backward through the graph a second time
-# still in the log: SumBackward0 and ExpBackward0
+# w.requires_grad: True
+# w.grad: tensor([0.6000, 0.8000])
+# in-place assignment failed: a view of a leaf Variable that requires grad is being used in an ...
+# in the other order, leaf? False
 
 # %% [markdown]
-# ## backward on a tensor that is no scalar
-# Three outputs have three gradients, and `backward` does not choose. Given a vector v, one weight
-# an output, it takes the gradient of v.y, which is 2 w_i v_i here.
+# ## Update w in place, under no_grad
+#
+# A step of gradient descent is w - eta * w.grad. Written as `w = w - eta * w.grad`, it is recorded,
+# and the name w then stands for the result, which is no leaf. The next `backward` goes through the
+# subtraction to the old w: its gradient [1, 2, 3] grows by [0.8, 1.6, 2.4], and the new w gets
+# none.
+#
+# So the step must change w in place, and must not be recorded, since it is no part of the loss.
+# `torch.no_grad()` stops the recording. `backward` has already used the saved w, so that changing w
+# does no harm now. The `step()` of an optimizer does all this for you.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-y = w * w
+old = w
+L = torch.sum(w * w) / 2
+L.backward()
+w = w - 0.2 * w.grad
+print("w.is_leaf:", w.is_leaf)
+L = torch.sum(w * w) / 2
+L.backward()
+print("old.grad:", old.grad)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # PyTorch warns that w is no leaf
+    print("w.grad:", w.grad)
+
+w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+L = torch.sum(w * w) / 2
+L.backward()
+with torch.no_grad():
+    w -= 0.2 * w.grad
+print("w:", w)
+print("w.is_leaf:", w.is_leaf)
+# Output:
+# w.is_leaf: False
+# old.grad: tensor([1.8000, 3.6000, 5.4000])
+# w.grad: None
+# w: tensor([0.8000, 1.6000, 2.4000], requires_grad=True)
+# w.is_leaf: True
+
+# %% [markdown]
+# ## detach leaves the record, clone copies the numbers
+#
+# `v = w.detach()` is outside the record, but uses the memory of w: what is written into v, w shows.
+# `c = w.clone()` has its own memory, but the copying is recorded: c is no leaf, and gradients flow
+# through c to w. Use it to change a copy in place and still get the gradient with respect to w.
+# `w.detach().clone()` does both: a snapshot that nothing can change later.
+
+# %%
+w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+v = w.detach()
+print("v.requires_grad:", v.requires_grad)
+print("v and w: same storage?", v.data_ptr() == w.data_ptr())  # where their memory begins
+
+c = w.clone()
+c.retain_grad()
+L = torch.sum(c * c) / 2
+L.backward()
+print("w.is_leaf:", w.is_leaf)
+print("c.is_leaf:", c.is_leaf)
+print("w.grad:", w.grad)
+print("c.grad:", c.grad)
+
+snap = w.detach().clone()
+print("snap.requires_grad:", snap.requires_grad)
+print("snap and w: same storage?", snap.data_ptr() == w.data_ptr())
+
+v[0] = 999.0
+print("after modifying v:")
+print("w:", w)
+print("v:", v)
+print("snap:", snap)
+# Output:
+# v.requires_grad: False
+# v and w: same storage? True
+# w.is_leaf: True
+# c.is_leaf: False
+# w.grad: tensor([1., 2., 3.])
+# c.grad: tensor([1., 2., 3.])
+# snap.requires_grad: False
+# snap and w: same storage? False
+# after modifying v:
+# w: tensor([999.,   2.,   3.], requires_grad=True)
+# v: tensor([999.,   2.,   3.])
+# snap: tensor([1., 2., 3.])
+
+# %% [markdown]
+# ## Snapshots in a training loop
+#
+# This loop halves w in each of three steps. The list `log` keeps snapshots of w. The list `shared`
+# keeps only `w.detach()`: three tensors in the same memory, so in the end all show the last w.
+# `average` becomes the mean of w over the steps, which is often a better model than the last w. It
+# needs no `clone`, because += copies the numbers, but it needs `detach`, or else each addition
+# would be recorded.
+
+# %%
+w = torch.tensor([8.0, 4.0], requires_grad=True)
+log = []
+shared = []
+average = torch.zeros(2)
+for k in range(3):
+    log.append(w.detach().clone())
+    shared.append(w.detach())
+    average += w.detach() / 3
+    w.grad = None
+    L = torch.sum(w * w) / 2
+    L.backward()
+    with torch.no_grad():
+        w -= 0.5 * w.grad
+print("log:    ", log)
+print("shared: ", shared)
+print("average:", average)
+# Output:
+# log:     [tensor([8., 4.]), tensor([4., 2.]), tensor([2., 1.])]
+# shared:  [tensor([1.0000, 0.5000]), tensor([1.0000, 0.5000]), tensor([1.0000, 0.5000])]
+# average: tensor([4.6667, 2.3333])
+
+# %% [markdown]
+# ## detach is useful: a constant in a loss
+#
+# Sometimes a model's own prediction serves as its target (in reinforcement learning, for instance),
+# but should count as a constant. Here the target is w + 1, and the loss is (w - target)^2 / 2. With
+# a constant target the derivative is w - target = -1: w should grow. Without `detach` the target
+# moves along with w, the loss is always 1/2, and its derivative is 0.
+
+# %%
+w = torch.tensor(2.0, requires_grad=True)
+target = (w + 1).detach()
+L = (w - target) ** 2 / 2
+L.backward()
+print("with detach:   ", w.grad)
+
+w.grad = None
+target = w + 1
+L = (w - target) ** 2 / 2
+L.backward()
+print("without detach:", w.grad)
+# Output:
+# with detach:    tensor(-1.)
+# without detach: tensor(0.)
+
+# %% [markdown]
+# ## detach is dangerous: writing before backward
+#
+# The graph of sum(w * w) has saved w, and the true gradient at [1, 2, 3] is [2, 4, 6]. If somebody
+# writes into w through `detach()` before `backward`, the change is counted, and `backward` fails.
+# Older code writes through `w.data`, which shares the memory in the same way, but its changes are
+# not counted. Then `backward` succeeds, and the gradient is wrong. Do not use `.data`.
+
+# %%
+w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+L = torch.sum(w * w)
+v = w.detach()
+v[0] = 999.0
 try:
-    y.backward()
+    L.backward()
 except RuntimeError as error:
-    print("backward failed:", error)
-
-y.backward(torch.tensor([10.0, 20.0, 30.0]))
-print("w.grad:", w.grad)
-# Output:
-# backward failed: grad can be implicitly created only for scalar outputs
-# w.grad: tensor([ 20.,  80., 180.])
-
-# %% [markdown]
-# ## What came out is the vector-Jacobian product
-# The Jacobian J has a row of derivatives for each output, here diag(2, 4, 6). `backward(v)` gives
-# J^T v. `torch.func.jacrev` builds J itself, to check.
-
-# %%
-w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-v = torch.tensor([10.0, 20.0, 30.0])
-(w * w).backward(v)
-J = torch.func.jacrev(lambda w: w * w)(w.detach())
-print("J:", J.tolist())
-print("J^T v:", J.T @ v)
-print("w.grad:", w.grad)
-# Output:
-# J: [[2.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 6.0]]
-# J^T v: tensor([ 20.,  80., 180.])
-# w.grad: tensor([ 20.,  80., 180.])
-
-# %% [markdown]
-# ## J^T v, not J v
-# The notes call the result both vector-Jacobian and Jacobian-vector product. A diagonal J equals
-# its transpose and cannot tell the two apart. Two outputs of three inputs can: v has an entry for
-# each output, the result one for each input. J v has no meaning here.
-
-# %%
-def f(w: torch.Tensor) -> torch.Tensor:
-    """Two numbers from three, w of shape (3,)."""
-    return torch.stack([w[0] * w[1], w[1] * w[2]])
+    print("through detach(), backward failed:", first_words(error))
 
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
-v = torch.tensor([10.0, 1.0])
-f(w).backward(v)
-J = torch.func.jacrev(f)(w.detach())
-print("J:", J.tolist())
-print("J^T v:", J.T @ v)
-print("w.grad:", w.grad)
+L = torch.sum(w * w)
+w.data[0] = 999.0
+L.backward()
+print("through .data, w.grad:", w.grad)
 # Output:
-# J: [[2.0, 1.0, 0.0], [0.0, 3.0, 2.0]]
-# J^T v: tensor([20., 13.,  2.])
-# w.grad: tensor([20., 13.,  2.])
+# through detach(), backward failed: one of the variables needed for gradient computation has ...
+# through .data, w.grad: tensor([1998.,    4.,    6.])
+
+# %% [markdown]
+# ## What to take away
+#
+# `backward` follows the record from a scalar loss to the leaves, multiplies by one J^T per
+# operation, adds up over the paths, and adds to `.grad`. Prepare w first and call
+# `requires_grad_()` last; update w in place under `no_grad`; keep snapshots by `detach().clone()`
+# and losses by `item()`. The chain rule with Jacobians, and how it leads to this algorithm, is
+# chapter 5 of Deisenroth, Faisal and Ong, "Mathematics for Machine Learning" (free at
+# https://mml-book.github.io), sections 5.3 and 5.6.
+#
+# ## Try it
+#
+# Change one line, and run its cell.
+#
+# 1. "Gradients add up until they are cleared": let the loop run a third time. Predict first: what
+#    is in `w.grad` after it?
+# 2. "Do not change in place what backward needs": replace 2 * w by the product of w with itself.
+#    Predict first: does `backward` fail, or what is `w.grad`?
+# 3. "J^T v, not J v": weigh the first output by 0. Predict first: what is `w.grad`?

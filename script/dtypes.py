@@ -1,183 +1,347 @@
 # %% [markdown]
-# # Dtypes and accumulation
-# A tensor's dtype says how many bits each number has and what they mean. Fewer bits: less range,
-# more rounding, or both. Sums show it.
+# # Dtypes and rounding errors
+#
+# The *dtype* of a tensor says how many bits each of its numbers has, and what these bits mean. With
+# fewer bits, numbers need less memory, but there are fewer of them, and each result must be rounded
+# to one of them. One rounding changes little. But a sum of a thousand numbers is rounded a thousand
+# times. This script shows a sum that goes wrong, why it does, and what helps.
 
 # %%
 import math
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
-
-plt.rcdefaults()
-HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
-FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
-BLUE, GREEN, VERMILION = "#0072B2", "#009E73", "#D55E00"  # Okabe-Ito
-
-def save(fig: plt.Figure, name: str) -> None:
-    """Save fig as FIGURES/name and print where it lies."""
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(FIGURES / name, dpi=200)
-    except OSError as error:
-        sys.exit(f"no figure: {error}")
-    print("figure:", (FIGURES / name).as_posix().removeprefix(f"{Path.cwd().as_posix()}/"))
+from torch import nn
 
 # %% [markdown]
-# ## The types of this course
-# Four kinds of floating-point numbers, two of integers, and booleans, a byte each.
+# ## One sum, three answers
+#
+# We add 1000 numbers, each 0.0100001, one by one. The exact sum is 10.0001. The variable in which
+# the sum grows is called the *accumulator*. We do this three times: with values and accumulator in
+# float32, PyTorch's usual dtype, and in float16 and bfloat16, which have 16 bits per number instead
+# of 32. How far off is each sum?
 
 # %%
-floats = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-for dtype in [*floats, torch.int32, torch.int64, torch.bool]:
-    print(f"{str(dtype):15} {dtype.itemsize} bytes  floating point? {dtype.is_floating_point}")
+NUMBER = 0.0100001  # float32 can tell it from 0.01, float16 and bfloat16 cannot
+
+def add_one_by_one(values: torch.Tensor, accumulator: torch.dtype) -> torch.Tensor:
+    """Add up values, shape (n,). After each addition the total is rounded to accumulator."""
+    total = torch.tensor(0.0, dtype=accumulator)
+    for value in values:
+        total = (total + value).to(accumulator)
+    return total
+
+# %%
+x = torch.full((1000,), NUMBER)  # float32, unless told otherwise
+total = add_one_by_one(x, torch.float32)
+print("float32 accumulator + float32 values:", total)
+print(f"the same to six decimals: {total.item():.6f}, exact: {1000 * NUMBER:.6f}")
+
+x_f16 = x.to(torch.float16)
+x_bf16 = x.to(torch.bfloat16)
+print("float16 accumulator + float16 values:", add_one_by_one(x_f16, torch.float16))
+print("bfloat16 accumulator + bfloat16 values:", add_one_by_one(x_bf16, torch.bfloat16))
 # Output:
-# torch.float16   2 bytes  floating point? True
-# torch.bfloat16  2 bytes  floating point? True
-# torch.float32   4 bytes  floating point? True
-# torch.float64   8 bytes  floating point? True
-# torch.int32     4 bytes  floating point? False
-# torch.int64     8 bytes  floating point? False
-# torch.bool      1 bytes  floating point? False
+# float32 accumulator + float32 values: tensor(10.0002)
+# the same to six decimals: 10.000156, exact: 10.000100
+# float16 accumulator + float16 values: tensor(9.9531, dtype=torch.float16)
+# bfloat16 accumulator + bfloat16 values: tensor(4., dtype=torch.bfloat16)
 
 # %% [markdown]
-# ## What PyTorch picks
-# Python floats become float32, ints int64, comparisons bool; a sum of bools counts. `to`
-# converts.
+# ## 0.01 in base 2
+#
+# The bfloat16 sum is 4 instead of 10. To see why, we look at how bfloat16 stores one value. In base
+# 10, 0.0100001 is 1.00001 x 10^-2. In base 2 it is, to seven digits behind the point,
+# 1.0100100 x 2^-7: the digits stand for 1 + 1/4 + 1/32 = 1.28125, and 1.28125 / 2^7 = 0.01000977.
+# This is the bfloat16 number nearest to 0.0100001. Its 16 bits are
+#
+# - the sign, 0 for +,
+# - the exponent, 8 bits: 127 is added, so that it is not negative, and -7 is stored as 120,
+# - the *fraction*, 7 bits: the digits behind the point. The 1 before the point is not stored.
+#
+# `view(torch.int16)` reads the same 16 bits of memory as an integer, and the format `016b` writes
+# that in base 2.
 
 # %%
-x = torch.tensor([1.0, 2.0, 3.0])
-print("floats:", x.dtype)
-print("ints:", torch.tensor([1, 2, 3]).dtype)
-print("x > 1:", (x > 1).dtype)
-print("count of x > 1:", (x > 1).sum())
-print("x.to(torch.float16):", x.to(torch.float16))
+x = torch.tensor(NUMBER, dtype=torch.bfloat16)
+bits = f"{x.view(torch.int16).item():016b}"
+exponent = int(bits[1:9], 2)
+fraction = int(bits[9:], 2)
+print("sign:", bits[0])
+print("exponent:", bits[1:9], "is", exponent)
+print("fraction:", bits[9:], "is", fraction)
+print("2^(exponent - 127) * (1 + fraction / 2^7):", 2.0 ** (exponent - 127) * (1 + fraction / 2**7))
+print("as PyTorch reads it:", x.item())
 # Output:
-# floats: torch.float32
-# ints: torch.int64
-# x > 1: torch.bool
-# count of x > 1: tensor(2)
-# x.to(torch.float16): tensor([1., 2., 3.], dtype=torch.float16)
+# sign: 0
+# exponent: 01111000 is 120
+# fraction: 0100100 is 36
+# 2^(exponent - 127) * (1 + fraction / 2^7): 0.010009765625
+# as PyTorch reads it: 0.010009765625
 
 # %% [markdown]
-# ## Range and precision
-# A number is sign, exponent, fraction. Exponent bits buy range (largest, smallest normal),
-# fraction bits buy precision: eps, the step from 1 to the next number, is 2^-(fraction bits).
+# ## The spacing grows with the number
+#
+# 1 is 1.0000000 x 2^0, and the next bfloat16 number is 1.0000001 x 2^0 = 1 + 1/128. This distance
+# is called *eps*. 4 is 1.0000000 x 2^2, so its last digit counts four times as much: the next
+# number is 4 eps = 1/32 away, and so it goes on up to 8, where the spacing doubles again.
+#
+# A sum is rounded to the nearest number of the dtype (halfway between two, to the one whose last
+# digit is 0). If we add 0.01 at 1, at 2 and at 4, how much is really added?
 
 # %%
-print("type      bits  sign+exponent+fraction     largest  smallest normal  eps")
+small = torch.tensor(NUMBER, dtype=torch.bfloat16)
+infinity = torch.tensor(math.inf, dtype=torch.bfloat16)
+for number in [1.0, 2.0, 4.0]:
+    x = torch.tensor(number, dtype=torch.bfloat16)
+    spacing = torch.nextafter(x, infinity) - x  # nextafter: the next number towards infinity
+    added = (x + small) - x
+    print(f"at {number}: spacing {spacing.item()}, really added {added.item()}")
+# Output:
+# at 1.0: spacing 0.0078125, really added 0.0078125
+# at 2.0: spacing 0.015625, really added 0.015625
+# at 4.0: spacing 0.03125, really added 0.0
+
+# %% [markdown]
+# ## Why the bfloat16 sum stalls at 4
+#
+# Once the sum has reached 4, the value is less than half the spacing, and each further sum is
+# rounded back to 4. Before that, the rounding went both ways: from 1 to 2 each 0.01 was rounded
+# down to 1/128, and from 2 to 4 up to 1/64, so that 128 terms were enough from 2 to 4 instead
+# of 200. In float16 the same happens later, because its fraction has 10 bits: at 32.
+
+# %%
+value = torch.tensor(NUMBER, dtype=torch.bfloat16)
+half_spacing = 4 * torch.finfo(torch.bfloat16).eps / 2
+print(f"half the spacing at 4: {half_spacing}, the value: {value.item():.6f}")
+
+total = torch.tensor(0.0, dtype=torch.bfloat16)
+terms = 0
+while total + value != total:
+    total = total + value
+    terms += 1
+print(f"the sum stalls at {total.item()} after {terms} terms")
+print(f"exactly, {terms} terms add up to {terms * value.item():.4f}")
+# Output:
+# half the spacing at 4: 0.015625, the value: 0.010010
+# the sum stalls at 4.0 after 350 terms
+# exactly, 350 terms add up to 3.5034
+
+# %% [markdown]
+# ## Two errors, and where each comes from
+#
+# The values were rounded when they were stored, each by the same amount, before any addition. The
+# accumulator then rounds each sum. To tell the two errors apart, we also give 16-bit values to a
+# float32 accumulator. The table shows how far each sum is from 10.0001, as a sum of two parts:
+# 1000 times the error of one value, and what the accumulator made of it.
+
+# %%
+def name_of(dtype: torch.dtype) -> str:
+    """For instance "float16" for torch.float16."""
+    return str(dtype).removeprefix("torch.")
+
+PAIRS = [  # dtype of the values, dtype of the accumulator
+    (torch.float32, torch.float32),
+    (torch.float16, torch.float16),
+    (torch.float16, torch.float32),
+    (torch.bfloat16, torch.bfloat16),
+    (torch.bfloat16, torch.float32),
+]
+
+# %%
+print("values    accumulator  one value        whole error = by values + by accumulator")
+for values, accumulator in PAIRS:
+    x = torch.full((1000,), NUMBER, dtype=values)
+    value = x[0].item()
+    total = add_one_by_one(x, accumulator).item()
+    by_values = 1000 * value - 1000 * NUMBER
+    by_accumulator = total - 1000 * value
+    error = total - 1000 * NUMBER
+    print(f"{name_of(values):8}  {name_of(accumulator):11}  {value:.12f}", end="  ")
+    print(f"{error:12.5f} = {by_values:9.5f} {by_accumulator:+16.5f}")
+# Output:
+# values    accumulator  one value        whole error = by values + by accumulator
+# float32   float32      0.010000100359       0.00006 =   0.00000         +0.00006
+# float16   float16      0.010002136230      -0.04697 =   0.00204         -0.04901
+# float16   float32      0.010002136230       0.00204 =   0.00204         +0.00000
+# bfloat16  bfloat16     0.010009765625      -6.00010 =   0.00967         -6.00977
+# bfloat16  float32      0.010009765625       0.00967 =   0.00967         +0.00000
+
+# %% [markdown]
+# ## First remedy: a wider accumulator
+#
+# The second error was the large one, and float32 removes it. Here it even adds exactly: the float16
+# value is 1311 x 2^-17, a thousand of them are 1,311,000 x 2^-17, and the 24 binary digits of
+# float32 hold every whole number up to 2^24 = 16,777,216. No accumulator can remove the first
+# error: the digits were lost before.
+#
+# In `total + value` PyTorch converts the float16 value to float32, which is called *type
+# promotion*. The sum is the same if we convert the values ourselves, by `x_f16.float()`.
+
+# %%
+x_f16 = torch.full((1000,), NUMBER, dtype=torch.float16)
+x_bf16 = torch.full((1000,), NUMBER, dtype=torch.bfloat16)
+implicit = add_one_by_one(x_f16, torch.float32)
+explicit = add_one_by_one(x_f16.float(), torch.float32)
+print("float32 accumulator + float16 values (implicit upcast):", implicit)
+print("float32 accumulator + float16 values (explicit upcast):", explicit)
+print("float32 accumulator + bfloat16 values:", add_one_by_one(x_bf16, torch.float32))
+# Output:
+# float32 accumulator + float16 values (implicit upcast): tensor(10.0021)
+# float32 accumulator + float16 values (explicit upcast): tensor(10.0021)
+# float32 accumulator + bfloat16 values: tensor(10.0098)
+
+# %% [markdown]
+# ## Second remedy: pairs
+#
+# What if there is no wider dtype? *Pairwise* summation calls itself on the first and on the second
+# half of the values, and adds the two results. They are about equally large if the values are, so
+# neither is lost beside the other. And 1000 values can be halved 10 times, since 2^10 is 1024: each
+# value goes through 10 roundings instead of up to 1000.
+
+# %%
+def add_pairwise(values: torch.Tensor) -> torch.Tensor:
+    """Add up values, shape (n,): the sum of the first half plus the sum of the second half."""
+    if len(values) == 1:
+        return values[0]
+    middle = len(values) // 2
+    return add_pairwise(values[:middle]) + add_pairwise(values[middle:])
+
+# %%
+x = torch.full((1000,), NUMBER, dtype=torch.bfloat16)
+print("pairwise:", add_pairwise(x))
+print("exact sum of these values:", 1000 * x[0].item())
+# Output:
+# pairwise: tensor(10., dtype=torch.bfloat16)
+# exact sum of these values: 10.009765625
+
+# %% [markdown]
+# ## Third remedy: Kahan's sum
+#
+# From 8 to 16 bfloat16 numbers are 1/16 apart, so 10 is the best possible answer. But pairs need
+# all values at once. *Kahan's* summation takes them one by one. It keeps in a second variable,
+# `lost`, what the last rounding took away, and adds that to the next value.
+#
+# With exact arithmetic `added` would be `wanted`, and `lost` always 0. Look at what happens when
+# the total is 4: the first 0.01 is not added, so the second step wants 0.02. This is more than half
+# the spacing, and 1/32 is added. That was too much: `lost` is negative, and the third step wants
+# less. (Both subtractions are exact as long as the total is larger than what is wanted.)
+
+# %%
+def kahan_step(total: torch.Tensor, lost: torch.Tensor, value: torch.Tensor) -> tuple:
+    """Add value, and what was lost before. Returns the new total and what is lost now."""
+    wanted = value + lost
+    new_total = total + wanted  # rounded
+    added = new_total - total
+    return new_total, wanted - added
+
+def add_by_kahan(values: torch.Tensor) -> torch.Tensor:
+    """Add up values, shape (n,), one by one, and make up for each rounding in the next step."""
+    total = torch.tensor(0.0, dtype=values.dtype)
+    lost = torch.tensor(0.0, dtype=values.dtype)
+    for value in values:
+        total, lost = kahan_step(total, lost, value)
+    return total
+
+# %%
+x = torch.full((1000,), NUMBER, dtype=torch.bfloat16)
+total = torch.tensor(4.0, dtype=torch.bfloat16)
+lost = torch.tensor(0.0, dtype=torch.bfloat16)
+for step in [1, 2, 3]:
+    print(f"step {step} wants {x[0] + lost:9.6f}", end=", ")
+    total, lost = kahan_step(total, lost, x[0])
+    print(f"total {total:.5f}, lost {lost:9.6f}")
+print("Kahan:", add_by_kahan(x))
+# Output:
+# step 1 wants  0.010010, total 4.00000, lost  0.010010
+# step 2 wants  0.020020, total 4.03125, lost -0.011230
+# step 3 wants -0.001221, total 4.03125, lost -0.001221
+# Kahan: tensor(10., dtype=torch.bfloat16)
+
+# %% [markdown]
+# ## torch.sum takes care
+#
+# Kahan's sum is for numbers that come one at a time, such as the many small updates of a weight. To
+# add up a tensor, call `x.sum()`: it adds 16-bit numbers in a wider accumulator, and rounds once,
+# at the end. The result still has the dtype of x, and may be too large for it. `dtype=` asks for a
+# wider one.
+
+# %%
+x = torch.full((1000,), NUMBER, dtype=torch.bfloat16)
+print("0.0100001 a thousand times, x.sum():", x.sum())
+x = torch.ones(100_000, dtype=torch.float16)
+print("1 a hundred thousand times, x.sum():", x.sum())
+print("x.sum(dtype=torch.float32):", x.sum(dtype=torch.float32))
+# Output:
+# 0.0100001 a thousand times, x.sum(): tensor(10., dtype=torch.bfloat16)
+# 1 a hundred thousand times, x.sum(): tensor(inf, dtype=torch.float16)
+# x.sum(dtype=torch.float32): tensor(100000.)
+
+# %% [markdown]
+# ## float32 needs care too, after millions of terms
+#
+# `np.cumsum` gives all sums on the way, so it has to add one by one. Above 32,768 float32 numbers
+# are 1/256 apart. There each 0.01, which is 2.56/256, is rounded up to 3/256, and after five
+# million terms the sum is far off. `torch.sum` adds short runs of numbers, and then the sums of
+# the runs. So it seldom adds a small number to a large one.
+
+# %%
+x = torch.full((5_000_000,), NUMBER)
+exact = 5_000_000 * NUMBER
+one_by_one = np.cumsum(x.numpy())[-1].item()
+error = abs(one_by_one / exact - 1)
+print(f"one by one: {one_by_one:.1f} instead of {exact:.1f}, off by {100 * error:.3f} percent")
+error = abs(x.sum().item() / exact - 1)
+print(f"torch.sum is off by {100 * error:.3f} percent")
+# Output:
+# one by one: 52159.7 instead of 50000.5, off by 4.318 percent
+# torch.sum is off by 0.000 percent
+
+# %% [markdown]
+# ## The dtypes of this course
+#
+# The bits of the fraction decide the spacing: with p of them, eps is 2^-p. The bits of the exponent
+# decide the range, which ends with the largest number and the smallest *normal* number: below that
+# one, the numbers have fewer and fewer digits, until there is only 0. Python floats become float32
+# (in NumPy float64), ints become int64, and a comparison gives bools.
+
+# %%
+print("dtype     bits  sign+exponent+fraction     largest  smallest normal  eps")
 for dtype in [torch.float16, torch.bfloat16, torch.float32, torch.float64]:
     info = torch.finfo(dtype)
     fraction = round(-math.log2(info.eps))
-    fields = f"1+{info.bits - 1 - fraction}+{fraction}"
+    exponent = info.bits - 1 - fraction
+    fields = f"1+{exponent}+{fraction}"
     limits = f"{info.max:11.5g}  {info.smallest_normal:15.5g}"
-    print(f"{str(dtype)[6:]:8}  {info.bits:4}  {fields:22}  {limits}  2^-{fraction}")
+    print(f"{name_of(dtype):8}  {info.bits:4}  {fields:22}  {limits}  2^-{fraction}")
+for dtype in [torch.int32, torch.int64, torch.bool]:
+    print(dtype, dtype.itemsize, "bytes")
+x = torch.tensor([1.0, 2.0, 3.0])
+print("floats:", x.dtype, " ints:", torch.tensor([1, 2]).dtype, " x > 1:", (x > 1).dtype)
 # Output:
-# type      bits  sign+exponent+fraction     largest  smallest normal  eps
+# dtype     bits  sign+exponent+fraction     largest  smallest normal  eps
 # float16     16  1+5+10                        65504       6.1035e-05  2^-10
 # bfloat16    16  1+8+7                    3.3895e+38       1.1755e-38  2^-7
 # float32     32  1+8+23                   3.4028e+38       1.1755e-38  2^-23
 # float64     64  1+11+52                 1.7977e+308      2.2251e-308  2^-52
+# torch.int32 4 bytes
+# torch.int64 8 bytes
+# torch.bool 1 bytes
+# floats: torch.float32  ints: torch.int64  x > 1: torch.bool
 
 # %% [markdown]
-# ## eps is a relative step
-# The step to the next number doubles at each power of 2: from 2048 to 4096 float16 counts by twos.
-# To add less than half a step changes nothing.
+# ## Too large, too small
+#
+# A number that is too large for its dtype becomes inf, and one that is too small becomes 0. With
+# only 5 bits for the exponent, the range of float16 is small. bfloat16 has nearly the range of
+# float32, but large spacings: from 65,536 = 2^16 to 2^17 its numbers are 2^16 eps = 512 apart.
 
 # %%
-for x in [1.0, 4.0, 2048.0]:
-    here = torch.tensor(x, dtype=torch.float16)
-    step = x * torch.finfo(torch.float16).eps  # x is a power of 2
-    added = [bool(here + part * step > here) for part in (1, 0.4)]
-    print(f"at {x:6}: step {step:.2g}, x + step > x? {added[0]}, x + 0.4 step > x? {added[1]}")
-# Output:
-# at    1.0: step 0.00098, x + step > x? True, x + 0.4 step > x? False
-# at    4.0: step 0.0039, x + step > x? True, x + 0.4 step > x? False
-# at 2048.0: step 2, x + step > x? True, x + 0.4 step > x? False
-
-# %% [markdown]
-# ## The bits of one number, read from memory
-# The same bytes viewed as an integer show the bits. With e bits of exponent, exponent field E and
-# p bits of fraction F, a normal positive number is 2^(E - (2^(e-1) - 1)) (1 + F / 2^p).
-
-# %%
+large = 70_000.0
 for dtype in [torch.float16, torch.bfloat16]:
-    x = torch.tensor(0.0100001, dtype=dtype)
-    bits = f"{x.view(torch.int16).item():016b}"
-    p = round(-math.log2(torch.finfo(dtype).eps))
-    e = 15 - p
-    E, F = int(bits[1 : 1 + e], 2), int(bits[1 + e :], 2)
-    value = 2.0 ** (E - (2 ** (e - 1) - 1)) * (1 + F / 2**p)
-    print(f"{str(dtype)[6:]:8}  {bits[0]} {bits[1 : 1 + e]} {bits[1 + e :]}  E={E} F={F}")
-    print(f"          {value}, as stored? {value == x.item()}")
-# Output:
-# float16   0 01000 0100011111  E=8 F=287
-#           0.01000213623046875, as stored? True
-# bfloat16  0 01111000 0100100  E=120 F=36
-#           0.010009765625, as stored? True
-
-# %% [markdown]
-# ## Two exponents are reserved
-# All zeros: zero, and the subnormal numbers, which go on below the smallest normal one, in float16
-# down to 2^-24. All ones: inf, and with a fraction NaN.
-
-# %%
-for x in [0.0, 2.0**-24, 2.0**-14, 65504.0, math.inf, math.nan]:
-    bits = f"{torch.tensor(x, dtype=torch.float16).view(torch.int16).item():016b}"
-    print(f"{x:<14.8g} {bits[0]} {bits[1:6]} {bits[6:]}")
-# Output:
-# 0              0 00000 0000000000
-# 5.9604645e-08  0 00000 0000000001
-# 6.1035156e-05  0 00001 0000000000
-# 65504          0 11110 1111111111
-# inf            0 11111 0000000000
-# nan            0 11111 1000000000
-
-# %% [markdown]
-# ## Figure 3.8: the bits of 0.0100001, to scale
-# Each square is a bit of memory, filled where it is 1. bfloat16 is float32 rounded: as many bits of
-# exponent, so nearly the same range, and fewer of fraction. float16 shares the bits out otherwise.
-
-# %%
-fig, ax = plt.subplots(figsize=(10, 3.5), layout="constrained")
-fig.suptitle("0.0100001 in four types: bfloat16 keeps the range of float32, float16 more digits")
-ax.set_aspect("equal")
-ax.axis("off")
-same_size = {16: torch.int16, 32: torch.int32, 64: torch.int64}
-for row, dtype in enumerate([torch.float16, torch.bfloat16, torch.float32, torch.float64]):
-    info = torch.finfo(dtype)
-    x = torch.tensor(0.0100001, dtype=dtype)
-    bits = f"{x.view(same_size[info.bits]).item():0{info.bits}b}"
-    fraction = round(-math.log2(info.eps))
-    exponent = info.bits - 1 - fraction
-    colors = [VERMILION] + [BLUE] * exponent + [GREEN] * fraction
-    y = -5 * row
-    for k, (bit, color) in enumerate(zip(bits, colors)):
-        face, ink = (color, "white") if bit == "1" else ("white", color)
-        ax.add_patch(plt.Rectangle((k, y), 1, 1, facecolor=face, edgecolor=color))
-        ax.text(k + 0.5, y + 0.45, bit, color=ink, fontsize=8, ha="center", va="center")
-    ax.text(0, y + 1.4, f"{str(dtype)[6:]} holds {x.item():.12g}", weight="bold")
-    ax.text(20, y + 1.4, rf"eps $2^{{-{fraction}}}$,  largest {info.max:.5g}")
-    ax.text(-0.4, y + 0.45, "sign", color=VERMILION, ha="right", va="center")
-    for name, start, width in [("exponent", 1, exponent), ("fraction", 1 + exponent, fraction)]:
-        label = f"{name}: {width}"
-        ax.text(start + width / 2, y - 0.3, label, color=colors[start], ha="center", va="top")
-ax.set_xlim(-3, 65)
-ax.set_ylim(-17, 3)
-save(fig, "float_bit_layout.png")
-# Output:
-# figure: ...float_bit_layout.png
-
-# %% [markdown]
-# ## Overflow and underflow
-# Well beyond its largest number a type has only inf; far below its smallest normal, only 0.
-# bfloat16, with the exponent of float32, keeps both, roughly.
-
-# %%
-for dtype in [torch.float16, torch.bfloat16]:
-    print("70000:", torch.tensor(70000.0, dtype=dtype))
+    print(f"{large:g}:", torch.tensor(large, dtype=dtype))
     print("1e-8: ", torch.tensor(1e-8, dtype=dtype))
 # Output:
 # 70000: tensor(inf, dtype=torch.float16)
@@ -186,204 +350,253 @@ for dtype in [torch.float16, torch.bfloat16]:
 # 1e-8:  tensor(1.0012e-08, dtype=torch.bfloat16)
 
 # %% [markdown]
-# ## Type promotion
-# Two float types meet in the smallest that holds both, a float and an int in the float. A single
-# number, Python's or a tensor of shape (), changes the dtype of a tensor with dimensions only if
-# it is of a higher kind, in the order bool, int, float.
+# ## How inf and 0 are stored
+#
+# Two exponents are reserved. All ones mean inf, or nan ("not a number", such as inf - inf) if the
+# fraction is not 0. All zeros mean that there is no 1 before the point: the number is 0, or one of
+# the *subnormal* numbers, which lie below the smallest normal number at equal distances. In
+# float16 that distance is 2^-24, and 1e-8 is less than half of it.
 
 # %%
-half = torch.ones(2, dtype=torch.float16)
-print("float16 + float32: ", (half + torch.ones(2)).dtype)
-print("float16 + bfloat16:", (half + torch.ones(2, dtype=torch.bfloat16)).dtype)
-print("float16 + int64:   ", (half + torch.ones(2, dtype=torch.int64)).dtype)
-print("float16 + 1.5:     ", (half + 1.5).dtype)
-print("float16 + float32 of shape ():", (half + torch.tensor(1.5)).dtype)
-print("int64 + 1.5:       ", (torch.tensor([1, 2]) + 1.5).dtype)
-print("bool + 1:          ", (torch.tensor([True, False]) + 1).dtype)
+for number in [math.inf, math.nan, 65504.0, 2.0**-14, 2.0**-24, 0.0]:
+    x = torch.tensor(number, dtype=torch.float16)
+    bits = f"{x.view(torch.int16).item():016b}"
+    print(bits[0], bits[1:6], bits[6:], "is", number)
+# Output:
+# 0 11111 0000000000 is inf
+# 0 11111 1000000000 is nan
+# 0 11110 1111111111 is 65504.0
+# 0 00001 0000000000 is 6.103515625e-05
+# 0 00000 0000000001 is 5.960464477539063e-08
+# 0 00000 0000000000 is 0.0
+
+# %% [markdown]
+# ## Type promotion
+#
+# What is the dtype of x + y, if x and y have different dtypes? Two floats give the smallest dtype
+# that holds both, and a float and an int give the float.
+#
+# There is one exception. If one of the two is a single number (a Python number, or a tensor of
+# shape ()) and the other has at least one axis, a single float beside floats, or a single int
+# beside ints, changes nothing. A single float beside ints makes them float32, the default dtype. In
+# `add_one_by_one` total and value both have shape (), so the rule holds, not the exception.
+
+# %%
+x = torch.ones(2, dtype=torch.float16)
+single = torch.tensor(1.0, dtype=torch.float32)
+ints = torch.tensor([1, 2])
+print("float16 + float32: ", (x + torch.ones(2)).dtype)
+print("float16 + bfloat16:", (x + torch.ones(2, dtype=torch.bfloat16)).dtype)
+print("float16 + int64:   ", (x + ints).dtype)
+print("float16 + single float32:", (x + single).dtype)
+print("single float16 + single float32:", (x[0] + single).dtype)
+print("int64 + 1.5:", (ints + 1.5).dtype)
 # Output:
 # float16 + float32:  torch.float32
 # float16 + bfloat16: torch.float32
 # float16 + int64:    torch.float16
-# float16 + 1.5:      torch.float16
-# float16 + float32 of shape (): torch.float16
-# int64 + 1.5:        torch.float32
-# bool + 1:           torch.int64
+# float16 + single float32: torch.float16
+# single float16 + single float32: torch.float32
+# int64 + 1.5: torch.float32
 
 # %% [markdown]
-# ## The accumulation exercise
-# 1000 copies of 0.0100001, added one by one. The notes print 10.0001 for the first: that is the
-# exact sum, and float32 gives 10.000156. A bfloat16 accumulator is wrong in the first digit.
+# ## Two dtypes in one model
+#
+# Large models keep groups of their parameters in different dtypes, to save memory in those groups
+# where coarse rounding does no harm. Which groups these are is found by trial and error. Here a
+# large layer is in bfloat16, and the last layer in float32.
+#
+# Type promotion holds for entrywise operations, such as +. A layer `nn.Linear` is a matrix
+# product, and a matrix product refuses two dtypes: at the boundary we have to convert.
 
 # %%
-def add_up(values: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-    """Add values, shape (n,), one by one to total, shape (), each sum rounded to its type."""
-    for value in values:
-        total = total + value
-    return total
+body = nn.Linear(1000, 1000).to(torch.bfloat16)
+head = nn.Linear(1000, 10)
+for name, layer in [("body", body), ("head", head)]:
+    numbers = layer.weight.numel() + layer.bias.numel()
+    total_bytes = numbers * layer.weight.itemsize
+    print(f"{name}: {layer.weight.dtype}, {numbers} numbers, {total_bytes} bytes")
 
-x = torch.full((1000,), 0.0100001)
-x_f16, x_bf16 = x.to(torch.float16), x.to(torch.bfloat16)
-zero = torch.tensor(0.0)
-print("float32 accumulator + float32 values:", add_up(x, zero))
-print(f"the same to six decimals: {add_up(x, zero).item():.6f}, exact: {1000 * 0.0100001:.6f}")
-print("float16 accumulator + float16 values:", add_up(x_f16, zero.to(torch.float16)))
-print("float32 accumulator + float16 values (implicit upcast):", add_up(x_f16, zero))
-print("float32 accumulator + float16 values (explicit upcast):", add_up(x_f16.float(), zero))
-print("bfloat16 accumulator + bfloat16 values:", add_up(x_bf16, zero.to(torch.bfloat16)))
-print("float32 accumulator + bfloat16 values:", add_up(x_bf16, zero))
+hidden = body(torch.ones(1, 1000, dtype=body.weight.dtype))
+try:
+    head(hidden)
+except RuntimeError as error:
+    print("head failed:", str(error).splitlines()[0])
+print("head(hidden.float()):", head(hidden.float()).dtype)
 # Output:
-# float32 accumulator + float32 values: tensor(10.0002)
-# the same to six decimals: 10.000156, exact: 10.000100
-# float16 accumulator + float16 values: tensor(9.9531, dtype=torch.float16)
-# float32 accumulator + float16 values (implicit upcast): tensor(10.0021)
-# float32 accumulator + float16 values (explicit upcast): tensor(10.0021)
-# bfloat16 accumulator + bfloat16 values: tensor(4., dtype=torch.bfloat16)
-# float32 accumulator + bfloat16 values: tensor(10.0098)
+# body: torch.bfloat16, 1001000 numbers, 2002000 bytes
+# head: torch.float32, 10010 numbers, 40040 bytes
+# head failed: ...mat1 and mat2 must have the same dtype...
+# head(hidden.float()): torch.float32
 
 # %% [markdown]
-# ## Two errors, and where each comes from
-# The values are rounded when they are stored: 1000 times the same error. The accumulator rounds
-# each sum. A wider accumulator cures the second error, never the first.
+# ## Autocast: let PyTorch choose per operation
+#
+# Under `torch.autocast` the parameters stay in float32. For a matrix product, where fewer bits save
+# most, PyTorch makes bfloat16 copies of the input and of the parameters. The loss here is a mean,
+# so it needs a sum, and PyTorch computes it in float32. `backward` uses the dtypes that the
+# operations had, and needs no autocast.
+#
+# The gradient of a float32 parameter is in float32 again. So the many small updates add up in
+# float32: in bfloat16 a parameter could stall, as our sum did.
 
 # %%
-print("values    accumulator  one value          error = values' + accumulator's")
-for values, accumulator in [
-    (torch.float32, torch.float32),
-    (torch.float16, torch.float16),
-    (torch.float16, torch.float32),
-    (torch.bfloat16, torch.bfloat16),
-    (torch.bfloat16, torch.float32),
-]:
-    value = torch.tensor(0.0100001, dtype=values)
-    total = torch.tensor(0.0, dtype=accumulator)
-    for _ in range(1000):
-        total = total + value
-    of_values = 1000 * value.item() - 1000 * 0.0100001
-    of_accumulator = total.item() - 1000 * value.item()
-    types = f"{str(values)[6:]:8}  {str(accumulator)[6:]:11}"
-    parts = f"{of_values + of_accumulator:8.5f} = {of_values:7.5f} {of_accumulator:+.5f}"
-    print(f"{types}  {value.item():.12f}  {parts}")
+model = nn.Linear(4, 1)
+x = torch.ones(2, 4)
+y = torch.ones(2, 1)
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    predicted = model(x)
+    loss = nn.functional.mse_loss(predicted, y)
+loss.backward()
+print("parameters:", model.weight.dtype)
+print("predicted: ", predicted.dtype)
+print("loss:      ", loss.dtype)
+print("gradient:  ", model.weight.grad.dtype)
 # Output:
-# values    accumulator  one value          error = values' + accumulator's
-# float32   float32      0.010000100359   0.00006 = 0.00000 +0.00006
-# float16   float16      0.010002136230  -0.04697 = 0.00204 -0.04901
-# float16   float32      0.010002136230   0.00204 = 0.00204 +0.00000
-# bfloat16  bfloat16     0.010009765625  -6.00010 = 0.00967 -6.00977
-# bfloat16  float32      0.010009765625   0.00967 = 0.00967 +0.00000
+# parameters: torch.float32
+# predicted:  torch.bfloat16
+# loss:       torch.float32
+# gradient:   torch.float32
 
 # %% [markdown]
-# ## Why bfloat16 stalls at 4
-# From 4 to 8 the bfloat16 numbers are 4 eps = 1/32 apart. A further 0.01 is less than half of
-# that: each sum is rounded back to 4, for ever.
+# ## Which dtype to use
+#
+# Use float32 unless you have a reason not to, and float64 to check a result, where its digits
+# matter more than time and memory. Use bfloat16 with autocast to train large models faster, on
+# hardware that supports it (`devices.py` measures how much faster), and keep parameters and sums in
+# float32. In float16 gradients below 3e-8 become 0, so take it only where bfloat16 is missing or
+# has too few digits.
 
 # %%
-four = torch.tensor(4.0, dtype=torch.bfloat16)
-value = torch.tensor(0.0100001, dtype=torch.bfloat16)
-half_step = 4 * torch.finfo(torch.bfloat16).eps / 2
-print(f"half a step at 4: {half_step}, the value: {value.item():.6f}")
-print("4 + value:", four + value)
+# The rest of the script draws two pictures. These functions draw and save them.
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 
-total, terms = torch.tensor(0.0, dtype=torch.bfloat16), 0
-while total + value != total:
-    total, terms = total + value, terms + 1
-print(f"stalls at {total.item()} after {terms} terms; the exact sum is {terms * 0.0100001:.4f}")
-# Output:
-# half a step at 4: 0.015625, the value: 0.010010
-# 4 + value: tensor(4., dtype=torch.bfloat16)
-# stalls at 4.0 after 350 terms; the exact sum is 3.5000
+BLUE = "#0072B2"
+GREEN = "#009E73"
+VERMILION = "#D55E00"
+SAME_SIZE = {16: torch.int16, 32: torch.int32, 64: torch.int64}
+
+def draw_number(ax: plt.Axes, y: float, dtype: torch.dtype) -> None:
+    """Draw the bits of NUMBER in dtype as a row of squares at height y."""
+    info = torch.finfo(dtype)
+    x = torch.tensor(NUMBER, dtype=dtype)
+    bits = f"{x.view(SAME_SIZE[info.bits]).item():0{info.bits}b}"
+    fraction = round(-math.log2(info.eps))
+    exponent = info.bits - 1 - fraction
+    colors = [VERMILION] + [BLUE] * exponent + [GREEN] * fraction
+    for k in range(info.bits):
+        face = "white"
+        ink = colors[k]
+        if bits[k] == "1":
+            face = colors[k]
+            ink = "white"
+        ax.add_patch(plt.Rectangle((k, y), 1, 1, facecolor=face, edgecolor=colors[k]))
+        ax.text(k + 0.5, y + 0.45, bits[k], color=ink, fontsize=8, ha="center", va="center")
+    ax.text(0, y + 1.4, f"{name_of(dtype)} holds {x.item():.12g}", weight="bold")
+    ax.text(20, y + 1.4, rf"eps $2^{{-{fraction}}}$,  largest {info.max:.5g}")
+    ax.text(-0.4, y + 0.45, "sign", color=VERMILION, ha="right", va="center")
+    below = {"y": y - 0.3, "ha": "center", "va": "top"}
+    ax.text(1 + exponent / 2, s=f"exponent: {exponent}", color=BLUE, **below)
+    ax.text(1 + exponent + fraction / 2, s=f"fraction: {fraction}", color=GREEN, **below)
+
+def draw_bits() -> plt.Figure:
+    """Draw the bits of NUMBER in four dtypes, one below the other."""
+    fig, ax = plt.subplots(figsize=(10, 3.5), layout="constrained")
+    draw_number(ax, 0, torch.float16)
+    draw_number(ax, -5, torch.bfloat16)
+    draw_number(ax, -10, torch.float32)
+    draw_number(ax, -15, torch.float64)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    ax.set_xlim(-3, 65)
+    ax.set_ylim(-17, 3)
+    fig.suptitle("0.0100001: bfloat16 has the exponent of float32, float16 has more fraction bits")
+    return fig
+
+def draw_errors() -> plt.Figure:
+    """Draw the relative error of a sum of copies of NUMBER against the number of terms."""
+    curves = [  # dtype of the values, of the accumulator, style, colour, height of the label
+        (torch.bfloat16, torch.bfloat16, "-", VERMILION, 1.2),
+        (torch.bfloat16, torch.float32, "--", VERMILION, 1.4e-3),
+        (torch.float16, torch.float16, "-", BLUE, 0.15),
+        (torch.float16, torch.float32, "--", BLUE, 1.5e-4),
+        (torch.float32, torch.float32, "-", GREEN, 1.5e-5),
+    ]
+    terms = np.arange(1, 10_001)
+    stalls = []
+    fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for values, accumulator, style, color, height in curves:
+        value = torch.tensor(NUMBER, dtype=values)
+        total = torch.tensor(0.0, dtype=accumulator)
+        sums = []
+        for _ in terms:
+            total = total + value
+            sums.append(total.item())
+        error = abs(np.array(sums) / (terms * NUMBER) - 1)
+        ax.loglog(terms, error, style, color=color)
+        label = f"{name_of(values)} values,\n{name_of(accumulator)} accumulator"
+        ax.text(1.2e4, height, label, color=color, va="center")
+        if sums[-1] == sums[-2]:
+            last = sums.index(sums[-1])  # the last term that counted
+            ax.plot(terms[last], error[last], "o", color=color)
+            stall = f"stalls at {sums[-1]:g}"
+            ax.text(terms[last] / 1.1, error[last], stall, ha="right", va="bottom")
+            stalls.append(f"in {name_of(accumulator)} at {sums[-1]:g}")
+    ax.text(1.3, 1.3e-6, "dashed: the values' rounding alone\nsolid: the accumulator's as well")
+    ax.set_xlim(1, 1e4)
+    ax.set_xlabel("number of terms")
+    ax.set_ylabel("relative error of the sum")
+    ax.minorticks_off()
+    ax.grid(alpha=0.3)
+    fig.suptitle(f"Adding 0.0100001 again and again stalls {', '.join(stalls)}")
+    return fig
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
 
 # %% [markdown]
-# ## torch.sum accumulates wider than float16
-# On float16 its accumulator is wider, and only the result is a float16: here the one nearest to
-# the exact sum, in every row. Where each sum on the way is a float16, one by one mostly misses it;
-# pairs, though better, often.
+# ## Figure 3.8: the bits of 0.0100001 in four dtypes
+#
+# Each square is one bit of memory. It is filled if the bit is 1. The 16 bits of bfloat16 are the
+# first 16 bits of float32, rounded: the exponent is the same, the fraction is shorter. float16 has
+# fewer bits for the exponent and more for the fraction.
 
 # %%
-torch.manual_seed(0)
-x = torch.rand(100, 256).to(torch.float16)
-nearest = x.double().sum(dim=1).to(torch.float16)
-
-one_by_one = torch.zeros(100, dtype=torch.float16)
-for column in x.T:
-    one_by_one = one_by_one + column
-pairs = x
-while pairs.shape[1] > 1:
-    pairs = pairs[:, ::2] + pairs[:, 1::2]
-
-for name, sums in [("one by one", one_by_one), ("pairwise", pairs[:, 0]), ("sum", x.sum(dim=1))]:
-    print(f"{name:10}  nearest in {int((sums == nearest).sum()):3} of 100 rows")
+fig = draw_bits()
+save(fig, "float_bit_layout.png")
 # Output:
-# one by one  nearest in  18 of 100 rows
-# pairwise    nearest in  72 of 100 rows
-# sum         nearest in 100 of 100 rows
-
-# %% [markdown]
-# ## Fewer roundings for each value
-# One by one, the first value goes through n sums, each rounded. `torch.sum` adds short runs, then
-# sums of sums: a value goes through few. So it gains on float32, too.
-
-# %%
-x = torch.full((1000,), 0.0100001)
-exact = 1000 * x[0].item()
-total = torch.tensor(0.0)
-for value in x:
-    total = total + value
-print(f"one by one is off by {abs(total.item() - exact):.1e}")
-print("torch.sum is off by less than 1e-6?", abs(x.sum().item() - exact) < 1e-6)
-# Output:
-# one by one is off by 5.6e-05
-# torch.sum is off by less than 1e-6? True
-
-# %% [markdown]
-# ## Keep accumulators in high precision
-# A sum can leave the range of its terms' type. `dtype=` asks for a wider one.
-
-# %%
-x = torch.ones(100_000, dtype=torch.float16)
-print("x.sum():", x.sum())
-print("x.sum(dtype=torch.float32):", x.sum(dtype=torch.float32))
-# Output:
-# x.sum(): tensor(inf, dtype=torch.float16)
-# x.sum(dtype=torch.float32): tensor(100000.)
+# figure: ...float_bit_layout.png
 
 # %% [markdown]
 # ## The error as the sum grows
-# A float32 accumulator adds these 16-bit values exactly: what is left, a flat line, is the values'
-# rounding. What departs from it is the accumulator's. A dip beyond 100 terms is where the error
-# changes sign.
+#
+# The figure shows the relative error of the sum of 1, 2, ... 10,000 terms, for the five pairs of
+# dtypes in the table of the two errors. A dashed line has the error of the values alone, which
+# stays the same. A solid line has that of the accumulator as well. Where a solid line dips, beyond
+# 100 terms, the sum changes from too large to too small, or back.
 
 # %%
-fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-n = torch.arange(1, 10_001, dtype=torch.float64)
-stalls = []
-for values, accumulator, style, color, label_height in [
-    (torch.bfloat16, torch.bfloat16, "-", VERMILION, 1.2),
-    (torch.bfloat16, torch.float32, "--", VERMILION, 1.4e-3),
-    (torch.float16, torch.float16, "-", BLUE, 0.15),
-    (torch.float16, torch.float32, "--", BLUE, 1.5e-4),
-    (torch.float32, torch.float32, "-", GREEN, 1.5e-5),
-]:
-    value = torch.tensor(0.0100001, dtype=values)
-    total, sums = torch.tensor(0.0, dtype=accumulator), []
-    for _ in range(len(n)):
-        total += value
-        sums.append(total.item())
-    error = abs(torch.tensor(sums, dtype=torch.float64) / (n * 0.0100001) - 1)
-    ax.loglog(n, error, style, color=color)
-    names = f"{str(values)[6:]} values,\n{str(accumulator)[6:]} accumulator"
-    ax.text(1.2e4, label_height, names, color=color, va="center")
-    if sums[-1] == sums[-2]:
-        k = sums.index(sums[-1])  # the last term that counted
-        stalls.append(f"in {str(accumulator)[6:]} at {total.item():g}")
-        ax.plot(n[k], error[k], "o", color=color)
-        ax.text(n[k] / 1.1, error[k], f"stalls at {total.item():g}", ha="right", va="bottom")
-fig.suptitle(f"Adding 0.0100001 again and again stalls {', '.join(stalls)}")
-ax.text(1.3, 1.3e-6, "dashed: the values' rounding alone\nsolid: the accumulator's as well")
-ax.set_xlim(1, 1e4)
-ax.set_xlabel("number of terms")
-ax.set_ylabel("relative error of the sum")
-ax.minorticks_off()
-ax.grid(alpha=0.3)
+fig = draw_errors()
 save(fig, "accumulation_error.png")
 # Output:
 # figure: ...accumulation_error.png
+
+# %% [markdown]
+# ## Try it
+#
+# Change one line, and run its cell.
+#
+# 1. "The spacing grows with the number": replace 4.0 by 256.0. Predict first: which bfloat16 number
+#    comes after 256?
+# 2. "Why the bfloat16 sum stalls at 4": replace NUMBER by 0.1. Predict first: where does the sum
+#    stall?
+# 3. "Too large, too small": replace 70_000.0 by 66_000.0. Predict first: what is it in bfloat16?

@@ -1,9 +1,21 @@
-"""losses_and_models.py: Figure 3.3 has a cell for each number of the network."""
+"""losses_and_models.py: its class is the network of its text, and Figure 3.3 shows each number."""
 
 import numpy as np
 import pytest
-from conftest import draw
+import torch
+from conftest import defined, draw
 from matplotlib.text import Annotation
+from torch import nn
+
+
+def test_class_is_the_same_network_as_the_sequential_one():
+    X = torch.randn(8, 5)
+    torch.manual_seed(0)
+    sequential = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))
+    torch.manual_seed(0)
+    network = defined("losses_and_models").Network(d=5, h=16)
+    assert network(X).shape == (8,)
+    torch.testing.assert_close(network(X), sequential(X).squeeze(1))
 
 
 @pytest.fixture(scope="module")

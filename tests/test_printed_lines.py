@@ -218,8 +218,8 @@ float16 + float32: torch.float32
 bfloat16 accumulator + bfloat16 values: tensor(4., dtype=torch.bfloat16)
 float32 accumulator + bfloat16 values: tensor(10.0098)
 float16 float32 0.010002136230 0.00204 = 0.00204 +0.00000
-half a step at 4: 0.015625, the value: 0.010010
-sum nearest in 100 of 100 rows
+half the spacing at 4: 0.015625, the value: 0.010010
+Kahan: tensor(10., dtype=torch.bfloat16)
 x.sum(dtype=torch.float32): tensor(100000.)
 """
 
