@@ -80,18 +80,18 @@ def run(path: Path, code: str, folder: Path) -> str:
 
 
 def ratios(printed: str) -> Iterator[float]:
-    """The ratios that a run printed: every "2.5 times", and the table's columns to one another.
+    """The ratios that a run printed: every "2.5 times", and those in the last row of each table.
 
-    Of a table these are the ratios of each number to the first way's in its row.
+    There, at the largest size, each way's time is compared with the first way's. A column of whole
+    numbers holds no times.
     """
-    for number in re.findall(r"([\d,.]+\d) times", printed):
+    for number in re.findall(r"(\d[\d,.]*) times", printed):
         yield float(number.replace(",", ""))
     for table in tables_in(printed):
-        _, *ways = table.values()
-        for first, *others in zip(*ways):
-            for other in others:
-                if first > 0 and other > 0:
-                    yield float(other / first)
+        _, first, *others = [column[-1] for column in table.values()]
+        for other in others:
+            if other.as_tuple().exponent < 0:
+                yield float(other / first)
 
 
 def agree(one: float, other: float) -> bool:

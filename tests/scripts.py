@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-QUICK = {"THREADS, ROUNDS, SECONDS": "1, 2, 0.002"}
-
 
 @dataclass(frozen=True)
 class Script:
@@ -14,7 +12,7 @@ class Script:
 
 def timed(timing: str, *other: str, **small: str) -> Script:
     """A timed tour, its timing figure and its other figures."""
-    return Script((*other, timing), QUICK | small, (timing,))
+    return Script((*other, timing), small, (timing,))
 
 
 SCRIPTS = {
@@ -22,7 +20,7 @@ SCRIPTS = {
     "gradients_and_convexity": Script(),
     "gradient_geometry": Script(("tangent_plane.png", "steepest_descent_unit_circle.png")),
     "gd_nd_torch": Script(("gd_nd_diagnostics.png",)),
-    "gd_nd_cost": timed("gd_nd_cost.png", SIZES="[1, 20, 30, 40]", LARGE="100"),
+    "gd_nd_cost": timed("gd_nd_cost.png", SIZES="[1, 10, 20, 30, 40, 50, 60]", LONG="100"),
     "check_environment": Script(),
     "tensor_creation": Script(),
     "tensor_manipulation": Script(("memory_layout_row_vs_col.png",)),
@@ -30,23 +28,28 @@ SCRIPTS = {
     "losses_and_models": Script(("two_layer_network.png",)),
     "autograd_tour": Script(),
     "dtypes": Script(("float_bit_layout.png", "accumulation_error.png")),
-    "inplace": timed("inplace_allocation.png", **{"SIZES, LARGE": "[10, 200, 3000], 100"}),
+    "inplace": timed("inplace_allocation.png", SIZES="[10, 20, 30, 40, 50, 60, 70]", N="100"),
     "broadcasting": timed(
         "broadcasting_timing.png",
         "broadcasting_matrix_vector.png",
-        SHAPES="[(20, 1), (2, 30), (5, 30), (20, 30)]",
-        LARGE="100",
+        ROWS="20",
+        COLUMNS="30",
+        NUMBERS_OF_ROWS="[1, 2, 3, 5, 8, 9, 20]",
     ),
-    "vectorization": timed("vectorization_timing.png", SIZES="[10, 50, 900]", LARGE="100"),
+    "vectorization": timed("vectorization_timing.png", N="100", SIZES="[1, 2, 3, 10, 20, 50, 100]"),
     "memory_layout": timed(
-        "memory_layout_efficiency.png", **{"ROWS, COLUMNS, LARGE": "32, [8, 64, 512], 100"}
+        "memory_layout_efficiency.png",
+        ROWS="8",
+        COLUMNS="64",
+        SHORT="32",
+        LONG="4096",
+        SIZES="[4, 8, 16, 32, 64, 128, 256]",
     ),
     "matmul_order": timed(
         "matmul_order_timing.png",
         "matmul_associativity_cost.png",
-        **{"N, LARGE": "16, 8", "INNER": "[64, 16, 4]"},
+        N="16",
+        INNER="[2, 3, 4, 6, 8, 12, 16, 32]",
     ),
-    "devices": timed(
-        "devices_matmul.png", SIZES="[4, 16, 64]", LARGE="{'cpu': 8, 'cuda': 8, 'mps': 8}"
-    ),
+    "devices": timed("devices_matmul.png", LARGE="16", SIZES="[2, 4, 8, 16, 32, 48, 64]"),
 }

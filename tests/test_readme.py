@@ -3,14 +3,12 @@
 import re
 
 import pytest
-import tour
 from conftest import ROOT, tracked
 from scripts import SCRIPTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 UNIX = "**macOS and Linux**"
 WINDOWS = "**Windows**, in PowerShell"
-BLOCK = "(`inplace.py`, ten million numbers):"
 
 
 def section(title: str) -> str:
@@ -87,16 +85,6 @@ def test_quoted_line_is_printed(run_of, name, line):
 def test_corrections_are_quoted():
     rows = section("What was wrong in the notes").strip().splitlines()[2:]
     assert len(QUOTED) == len(rows) >= 6
-
-
-def test_block_of_a_timed_tour_is_its_example():
-    block = commands(README.split(BLOCK)[1])
-    example = tour.read(ROOT / "script" / "inplace.py").showing[-1].expected
-    assert block == [line.strip() for line in example]
-
-
-def test_readme_is_short():
-    assert len(README.splitlines()) <= 120
 
 
 def test_python_versions_are_those_of_the_installer():
