@@ -8,7 +8,7 @@
 # every device that works on your machine. Without a GPU, it asks the same question about the cores
 # of your CPU. At the end, it compares number types with fewer bits.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
 
 # %%
 import math
@@ -119,7 +119,10 @@ for name in DEVICES:
     dtypes = [str(dtype) for dtype in DTYPES if works(name, dtype)]
     print(f"{name} has", ", ".join(dtypes))
 # Example output:
-# x
+# type: cuda  index: 0
+# CUDA devices counted: 0
+# cpu works. Equal after the way there and back? True
+# cpu has torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool
 
 # %% [markdown]
 # ## When a clock may be read
@@ -153,7 +156,7 @@ for name in DEVICES:
     done = 1000 * (time.perf_counter() - start)
     print(f"{name}: the call returned after {returned:.2f} ms, it was done after {done:.2f} ms")
 # Example output:
-# x
+# cpu: the call returned after 14.31 ms, it was done after 14.33 ms
 
 # %% [markdown]
 # ## Why the size decides
@@ -278,7 +281,18 @@ if not ACCELERATORS:
     print("no accelerator works here")
 save(draw_times(times), "devices_matmul.png")
 # Example output:
-# x
+# milliseconds (all cores: 2 threads)
+#    n  cpu, one thread  cpu, all cores
+#   16           0.0045          0.0044
+#   32           0.0055          0.0054
+#   64           0.0105          0.0122
+#  128           0.0563          0.0547
+#  256           0.4514          0.2768
+#  512           3.3464          2.0169
+# 1024          29.0739         15.0721
+# all cores beat one thread from n = 128
+# no accelerator works here
+# figure: ...devices_matmul.png
 
 # %% [markdown]
 # ## Reading the figure
@@ -314,7 +328,11 @@ for name in DEVICES:
             error = (product - exact).abs().max() / exact.abs().max()
             print(f"{name:6}  {str(dtype):14} {dtype.itemsize:6} {ms:10.3f} {error:6.0e}")
 # Example output:
-# x
+# device  dtype           bytes  time (ms)  error
+# cpu     torch.float64       8      1.061  0e+00
+# cpu     torch.float32       4      0.455  7e-07
+# cpu     torch.bfloat16      2      0.137  3e-03
+# cpu     torch.float16       2      0.523  4e-04
 
 # %% [markdown]
 # ## Why fewer bits can be fast or slow

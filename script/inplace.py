@@ -1,10 +1,10 @@
 # %% [markdown]
 # # In-place operations
 #
-# `x + y` stores the sum in a new tensor. `x.add_(y)` stores it in `x` itself, over the numbers
-# that were there. Such an operation is called in-place. It saves memory, and for large tensors
-# often most of the time. This script shows what `x + y` waits for, how a program can avoid the
-# wait, and when it is an error to overwrite a tensor.
+# `x + y` stores the sum in a new tensor. `x.add_(y)` stores it in `x` itself, over the numbers that
+# were there. Such an operation is called in-place. It needs no new memory. This script shows what
+# else changes when `x` is overwritten, when PyTorch refuses to overwrite it, and why new memory can
+# cost more time than the sum that is stored there.
 #
 # Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
 
@@ -28,9 +28,9 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # %% [markdown]
 # ## The underscore
 #
-# A method whose name ends in `_` overwrites the tensor that it is called on. `x + y` leaves `x`
-# as it was, and `x.add_(y)` changes it. There is a third way: `torch.add(x, y, out=z)` stores the
-# sum in a tensor `z` that exists already.
+# A method whose name ends in `_` overwrites the tensor that it is called on. `x + y` leaves `x` as
+# it was, and `x.add_(y)` changes it. There is a third way, known from NumPy: `torch.add(x, y,
+# out=z)` stores the sum in a tensor `z` that exists already.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
@@ -51,13 +51,12 @@ print("in-place:", x)
 # %% [markdown]
 # ## Two names for one tensor
 #
-# After `other = x` both names stand for the same tensor, so a change in place is seen through
-# both. `x += y` is such a change. `x = x + y` is not: it makes a new tensor and calls the new one
-# `x`, while `other` still stands for the old one.
+# The rest is as in NumPy, too. After `other = x` both names stand for the same tensor, so a change
+# in place is seen through both. `x += y` is such a change. `x = x + y` makes a new tensor and calls
+# the new one `x`, while `other` still stands for the old one.
 
 # %%
 y = torch.tensor([10.0, 20.0, 30.0])
-
 x = torch.tensor([1.0, 2.0, 3.0])
 other = x
 x += y
@@ -74,9 +73,9 @@ print("after x = x + y, other:", other)
 # %% [markdown]
 # ## Views and NumPy arrays
 #
-# `A[0]` is a view: it has no numbers of its own, but shows the first row of `A`. So a change of
-# `A[0]` in place changes `A`. In the same way `torch.from_numpy` makes a tensor that uses the
-# memory of a NumPy array. If the old numbers are still needed, copy them first with `clone()`.
+# `A[0]` is a view: it uses the memory of the first row of `A`, so a change of `A[0]` in place
+# changes `A`. In the same way `torch.from_numpy` makes a tensor that uses the memory of a NumPy
+# array. If the old numbers are still needed, copy them first with `clone()`.
 
 # %%
 A = torch.zeros(2, 3)
@@ -95,12 +94,52 @@ print("array:", array)
 # array: [1. 1. 1.]
 
 # %% [markdown]
-# ## How long does a sum take?
+# ## When in-place is an error
 #
-# We add ten million numbers in the three ways. The function `milliseconds` calls each way many
-# times, in one thread, and returns the median of the times. Compare the first two lines. Both ways
-# read and write equally many numbers. The only difference is that `x + y` has to get memory for its
-# result first.
+# When a tensor has `requires_grad=True`, PyTorch records the operations on it, and `backward()`
+# computes its gradient from the record (see autograd_tour.py). The derivative of exp(w) is exp(w),
+# so `exp` keeps its result for `backward`. Every tensor counts how often it was overwritten. From
+# this count `backward` sees that the result has changed, and refuses to compute a wrong gradient.
+# (In this output and the next, `...` stands for the rest of a long line.)
+
+# %%
+w = torch.zeros(3, requires_grad=True)
+result = w.exp()
+result.add_(1)
+try:
+    result.sum().backward()
+    print("w.grad:", w.grad)
+except RuntimeError as error:
+    print("backward failed:", str(error).splitlines()[0])
+# Output:
+# backward failed: one of the variables needed for gradient computation has been modified by ...
+
+# %% [markdown]
+# ## Two more errors
+#
+# A tensor that you make with `requires_grad=True`, such as weights `w`, is called a leaf: the
+# record begins with it. A recorded `w.add_(1)` would turn it into the result of an operation, so
+# PyTorch refuses. It also refuses `out=` for a result that needs a gradient, because it cannot
+# record this form. An update of weights has to overwrite them, and should not be recorded. So it
+# belongs under `torch.no_grad()`, where PyTorch records nothing.
+
+# %%
+w = torch.ones(3, requires_grad=True)
+try:
+    w.add_(1)
+except RuntimeError as error:
+    print("w.add_(1) failed:", str(error).splitlines()[0])
+try:
+    torch.add(w, 1, out=torch.empty(3))
+except RuntimeError as error:
+    print("out= failed:", str(error).splitlines()[0])
+with torch.no_grad():
+    w.add_(1)
+print("under no_grad, w:", w)
+# Output:
+# w.add_(1) failed: a leaf Variable that requires grad is being used in an in-place operation...
+# out= failed: add(): functions with out=... arguments don't support automatic differentiation...
+# under no_grad, w: tensor([2., 2., 2.], requires_grad=True)
 
 # %%
 # for a GPU: DEVICE=cuda python script/inplace.py, or edit the next line
@@ -111,6 +150,43 @@ def milliseconds(function):
     timer = Timer("function()", globals={"function": function})
     return 1000 * timer.blocked_autorange(min_run_time=0.05).median
 
+N = 10_000_000
+
+# %% [markdown]
+# ## A real loop
+#
+# A training program often keeps a running average of its weights, because the average changes more
+# smoothly than the weights. The formula `0.75 * average + 0.25 * w` makes three new tensors in each
+# step: two products and their sum. The step in place makes none. `mul_` returns the tensor that it
+# has changed, so `add_` can follow on the same line, and `alpha=0.25` means that `add_` adds 0.25
+# times `w`.
+#
+# We take ten million weights. The function `milliseconds` calls a function many times, in one
+# thread, and returns the median of the times. Look how many times as long the formula takes.
+
+# %%
+average = torch.ones(N, device=DEVICE)
+w = torch.full((N,), 3.0, device=DEVICE)
+new_average = 0.75 * average + 0.25 * w
+average.mul_(0.75).add_(w, alpha=0.25)
+print("average:", average[0].item(), "same as the new one?", torch.equal(average, new_average))
+
+three_new_tensors = milliseconds(lambda: 0.75 * average + 0.25 * w)
+in_place = milliseconds(lambda: average.mul_(0.75).add_(w, alpha=0.25))
+print(f"three new tensors: {three_new_tensors:6.2f} ms")
+print(f"in place:          {in_place:6.2f} ms")
+# Example output:
+# average: 1.5 same as the new one? True
+# three new tensors:  77.49 ms
+# in place:           12.80 ms
+
+# %% [markdown]
+# ## How long does a sum take?
+#
+# What does a new tensor cost? We add ten million numbers in the three ways. Each way reads `x` and
+# `y` and writes one result. But only `x + y` has to get memory for its result.
+
+# %%
 def sum_milliseconds(n):
     """The times of the three ways to add n numbers, in ms."""
     x = torch.ones(n, device=DEVICE)
@@ -120,8 +196,6 @@ def sum_milliseconds(n):
     existing = milliseconds(lambda: torch.add(x, y, out=z))
     in_place = milliseconds(lambda: x.add_(y))
     return new, existing, in_place
-
-N = 10_000_000
 
 # %%
 new, existing, in_place = sum_milliseconds(N)
@@ -136,65 +210,52 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 # x + y takes 2.9 times as long as torch.add(x, y, out=z)
 
 # %% [markdown]
-# ## What the times say
-#
-# On the lecture's machine, getting the memory takes more than half of the time of `x + y`. The
-# fastest way is `x.add_(y)`. It touches two tensors, and `torch.add(x, y, out=z)` touches three.
-#
 # ## Large blocks are not kept
 #
-# Why does it take so long to get memory? A program gets its memory in blocks, from a library called
-# malloc. When a tensor is not used any more, its block goes back to malloc. On Linux this is mostly
-# the malloc of glibc, the system's C library. It usually keeps a freed block for the next tensor if
-# the block has at most 32 MiB (a MiB is 2^20 bytes). It returns a larger block to the operating
-# system at once, and the next tensor of that size needs new memory.
+# `x + y` and `torch.add(x, y, out=z)` differ only in the memory of the result: it is new, or it is
+# there already. So the last line shows what new memory costs. Where does this cost come from?
 #
-# A number of the type float32 has 4 bytes. Look for the size from which `x + y` needs new memory.
-
-# %%
-for n in [1_000_000, 8_000_000, 9_000_000, 10_000_000]:
-    mebibytes = n * torch.float32.itemsize / 2**20
-    print(f"{n:10,} numbers: {mebibytes:4.1f} MiB, more than 32? {mebibytes > 32}")
-# Output:
-#  1,000,000 numbers:  3.8 MiB, more than 32? False
-#  8,000,000 numbers: 30.5 MiB, more than 32? False
-#  9,000,000 numbers: 34.3 MiB, more than 32? True
-# 10,000,000 numbers: 38.1 MiB, more than 32? True
-
-# %% [markdown]
+# A program gets memory in blocks, from a function called malloc. On most Linux systems it belongs
+# to glibc, the system's C library. This malloc has two ways to get a block:
+#
+# - It takes a small block from the heap, which is memory that the program holds already. When the
+#   tensor is not used any more, the block stays in the heap for the next tensor.
+# - It asks the operating system for each large block anew, and gives the block back as soon as the
+#   tensor is not used any more. So the next tensor of this size needs new memory.
+#
+# What is large? The limit rises with the blocks that the program gives back, up to 32 MiB (a MiB is
+# 2^20 bytes), and these are 2^25 bytes. Our numbers have the type float32, with 4 bytes each. So in
+# this script a block is large when it has more than 2^23 = 8,388,608 numbers.
+#
 # ## New memory comes page by page
 #
 # The operating system hands out new memory in pages, of 4,096 bytes on most computers. At first a
 # page is only promised. When the program writes to it for the first time, the processor interrupts
 # the program, and the operating system finds free memory for the page and fills it with zeros. This
-# interruption is called a page fault. A result with ten million numbers has 9,766 pages of 4,096
-# bytes, so `x + y` would wait for 9,766 page faults.
+# interruption is called a page fault. Ten million numbers are 40,000,000 bytes, or 9,766 pages. We
+# suspect that `x + y` waits for 9,766 page faults, each time.
 #
 # ## An experiment: malloc keeps large blocks
 #
-# If this explanation is right, then `x + y` becomes slow between 8 and 9 million numbers, where its
-# page faults begin. And it stays fast if malloc keeps large blocks, too. Two environment variables
-# tell glibc's malloc to do so:
+# If this is right, `x + y` has page faults, and becomes slow, between 8 and 9 million numbers. And
+# both vanish if we make malloc treat large blocks like small ones. Two environment variables do
+# this, if the malloc is that of glibc:
 #
-# - `MALLOC_MMAP_MAX_=0`: malloc may get no block separately from the operating system. So it takes
-#   large blocks, too, from its heap, the memory that it holds for small blocks.
-# - `MALLOC_TRIM_THRESHOLD_=4294967296`: malloc shortens the heap only if more than 2^32 bytes
-#   (4 GiB) at its end are free. This script never uses so much.
+# - `MALLOC_MMAP_MAX_=0` allows no large blocks from the operating system (malloc gets them by a
+#   call named mmap). Then these blocks come from the heap, too.
+# - `MALLOC_TRIM_THRESHOLD_=4294967296` lets the program hold up to 2^32 bytes (4 GiB) of unused
+#   heap. Otherwise malloc would soon give unused memory at the end of the heap back.
+#
+# malloc reads the variables when a program starts. So the experiment is a small program in a
+# string, which we start twice: as usual, and with the variables. For each size and each way it
+# times 21 calls, counts their page faults, and reports the medians: a first call may need new
+# memory even where the later calls find it in the heap. Python's module `resource` gets the count
+# of page faults, `ru_minflt`, from the operating system (but not on Windows).
 
 # %%
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
-SIZES = [100_000, 300_000, 1_000_000, 3_000_000, 8_000_000, 9_000_000, 20_000_000]
+SIZES = [100_000, 300_000, 1_000_000, 3_000_000, 8_000_000, 9_000_000, 10_000_000, 20_000_000]
 
-# %% [markdown]
-# ## The program for the experiment
-#
-# malloc reads the variables when a program starts. So we write a small program into a string, and
-# start it twice: as usual, and with the variables. For each size and each way it measures 21 calls
-# and counts their page faults. It reports the medians, because some first calls need new memory in
-# any case. Python's module `resource` gets the count of page faults, `ru_minflt`, from the
-# operating system (but not on Windows).
-
-# %%
 PROGRAM = """
 import json
 import sys
@@ -209,7 +270,7 @@ def page_faults():
     except ImportError:  # on Windows
         return float("nan")
 
-def measure(way, function):
+def measure(function):
     seconds = []
     counts = []
     for call in range(21):
@@ -218,21 +279,26 @@ def measure(way, function):
         function()
         seconds.append(timer() - start)
         counts.append(page_faults() - faults_before)
-    times[way].insert(0, 1e9 * median(seconds) / n)  # ns per number, in front of the larger sizes
-    faults[way].insert(0, median(counts))
+    return median(seconds), median(counts)
 
 torch.set_num_threads(1)
-times = {"x + y": [], "torch.add(out=z)": [], "x.add_(y)": []}
-faults = {"x + y": [], "torch.add(out=z)": [], "x.add_(y)": []}
 device = sys.argv[1]
 sizes = json.loads(sys.argv[2])
-for n in reversed(sizes):  # from large to small: small ones leave memory that large ones could use
+ways = {
+    "x + y": lambda: x + y,
+    "torch.add(out=z)": lambda: torch.add(x, y, out=z),
+    "x.add_(y)": lambda: x.add_(y),
+}
+times = {way: [] for way in ways}
+faults = {way: [] for way in ways}
+for n in reversed(sizes):  # small tensors first would leave memory for the large ones
     x = torch.ones(n, device=device)
     y = torch.ones(n, device=device)
-    measure("x + y", lambda: x + y)
     z = torch.empty(n, device=device)
-    measure("torch.add(out=z)", lambda: torch.add(x, y, out=z))
-    measure("x.add_(y)", lambda: x.add_(y))
+    for way, function in ways.items():
+        seconds, count = measure(function)
+        times[way].insert(0, 1e9 * seconds / n)  # ns per number, in front of the larger sizes
+        faults[way].insert(0, count)
     del x, y, z
 print(json.dumps([times, faults]))
 """
@@ -246,7 +312,6 @@ def run_program(variables: dict) -> list:
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(run.stdout)
 
-# %%
 def draw_times(times: dict, times_keep: dict) -> plt.Figure:
     """The times per number (ns) over SIZES, as usual and with the variables KEEP."""
     fig, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -254,7 +319,7 @@ def draw_times(times: dict, times_keep: dict) -> plt.Figure:
     ax.plot(SIZES, times["torch.add(out=z)"], "s--", color="#0072B2", label="torch.add(out=z)")
     ax.plot(SIZES, times["x.add_(y)"], "^:", color="#009E73", label="x.add_(y)")
     ax.plot(SIZES, times_keep["x + y"], "D-.", color="#CC79A7", label="x + y, KEEP")
-    ax.axvline(2**25 / 4, color="0.6", zorder=0)
+    ax.axvline(2**23, color="0.6", zorder=0)
     ax.set(xscale="log", xlabel="numbers in x (gray line: 32 MiB)", ylim=(0, None))
     ax.set_ylabel("time per number (ns)")
     usual = times["x + y"][-1] / times["torch.add(out=z)"][-1]
@@ -282,8 +347,9 @@ def save(fig: plt.Figure, name: str) -> None:
 # ## Over the sizes
 #
 # The table has the time per number in nanoseconds: of the three ways as usual, and of `x + y` with
-# the variables (KEEP). The last two columns count the page faults in one call of `x + y`, without
-# and with the variables. Look for the row in which they begin, and compare the times there.
+# the variables (KEEP). The last two columns count the page faults in one call of `x + y`, as usual
+# and with the variables. Look for the row in which the page faults begin. There the cause predicts
+# a jump of `x + y`, and none of `x + y, KEEP`.
 
 # %%
 times, faults = run_program({})
@@ -307,6 +373,7 @@ save(draw_times(times, times_keep), "inplace_allocation.png")
 #    3,000,000   0.65              0.60       0.41         1.04       0             0
 #    8,000,000   1.11              1.10       0.87         1.24       0             0
 #    9,000,000   3.26              1.16       0.91         1.28   8,790             0
+#   10,000,000   3.25              1.17       0.91         1.25   9,766             0
 #   20,000,000   3.25              1.18       0.91         1.22  19,532             0
 # most page faults of torch.add(out=z): 0
 # figure: ...inplace_allocation.png
@@ -314,91 +381,27 @@ save(draw_times(times, times_keep), "inplace_allocation.png")
 # %% [markdown]
 # ## What the table says
 #
-# On the lecture's machine the prediction holds. From 9 million numbers on, `x + y` has one page
-# fault for each page of its result, and there its time jumps. With the variables there are next to
-# no page faults and no jump: `x + y` takes about as long as `torch.add(out=z)`. Up to 8 million
-# numbers there is little difference anyway. To the left all ways are faster, because small tensors
-# fit into the cache, a small and fast memory in the processor for numbers that were used lately.
+# For 10,000,000 numbers the lecture's machine counts 9,766 page faults as usual, one for each page,
+# and none with the variables. In the rows with page faults, compare `x + y` with `torch.add(out=z)`
+# and then with `x + y, KEEP`. A page holds 1,024 numbers, so 1,024 times the difference is the cost
+# of one page fault: some microseconds or less.
 #
-# Your machine may show another picture. A Mac, Windows and PyTorch for Linux on ARM processors have
-# another malloc, with other limits, which ignores the two variables. Some Linux systems hand out
-# pages of 2 MiB, with far fewer page faults. On an NVIDIA GPU PyTorch itself keeps freed memory.
+# In the rows without page faults the variables have nothing to remove, and `x + y, KEEP` may even
+# be slower. Small differences mean nothing: the two columns come from two programs, and other
+# programs use the machine as well. Small tensors can take less time per number, because they fit
+# into the cache, a small and fast memory in the processor for numbers that were used lately.
 #
-# ## A real loop
+# Another system may have no jump. macOS, Windows and some Linux systems have another malloc, which
+# ignores the two variables. Some Linux systems hand out pages of 2 MiB, with far fewer page faults.
+# On an NVIDIA GPU PyTorch itself keeps freed memory.
 #
-# A training program often keeps a running average of its weights `w`. The formula
-# `0.75 * average + 0.25 * w` makes three new tensors in each step: two products and their sum.
-# Together with `average` and `w`, five tensors are in memory at once. The same step in place makes
-# no new tensor, so two tensors suffice.
-
-# %%
-average = torch.ones(N, device=DEVICE)
-w = torch.full((N,), 3.0, device=DEVICE)
-new_average = 0.75 * average + 0.25 * w
-average.mul_(0.75).add_(w, alpha=0.25)
-print("average:", average[0].item(), "same as the new one?", torch.equal(average, new_average))
-
-three_new_tensors = milliseconds(lambda: 0.75 * average + 0.25 * w)
-in_place = milliseconds(lambda: average.mul_(0.75).add_(w, alpha=0.25))
-print(f"three new tensors: {three_new_tensors:6.2f} ms")
-print(f"in place:          {in_place:6.2f} ms")
-# Example output:
-# average: 1.5 same as the new one? True
-# three new tensors:  77.49 ms
-# in place:           12.80 ms
-
-# %% [markdown]
-# ## When in-place is an error
-#
-# When a tensor has `requires_grad=True`, PyTorch records the operations on it, and `backward()`
-# computes its gradient from the record (see autograd_tour.py). The derivative of exp(w) is exp(w),
-# so `exp` saves its result for `backward`. If the result is overwritten in the meantime, `backward`
-# refuses to compute a wrong gradient.
-
-# %%
-w = torch.zeros(3, requires_grad=True)
-result = w.exp()
-result.add_(1)
-try:
-    result.sum().backward()
-    print("w.grad:", w.grad)
-except RuntimeError as error:
-    print("backward failed:", str(error).splitlines()[0])
-# Output:
-# backward failed: one of the variables needed for gradient computation has been modified by ...
-
-# %% [markdown]
-# ## Two more errors
-#
-# The weights `w` are a leaf: no recorded operation made them. PyTorch refuses to overwrite a
-# leaf while it records, and it refuses `out=` for a result that needs a gradient. An update of
-# weights has to overwrite them, so it belongs under `torch.no_grad()`, where nothing is recorded.
-
-# %%
-w = torch.ones(3, requires_grad=True)
-try:
-    w.add_(1)
-except RuntimeError as error:
-    print("w.add_(1) failed:", str(error).splitlines()[0])
-try:
-    torch.add(w, 1, out=torch.empty(3))
-except RuntimeError as error:
-    print("out= failed:", str(error).splitlines()[0])
-with torch.no_grad():
-    w.add_(1)
-print("under no_grad, w:", w)
-# Output:
-# w.add_(1) failed: a leaf Variable that requires grad is being used in an in-place operation...
-# out= failed: add(): functions with out=... arguments don't support automatic differentiation...
-# under no_grad, w: tensor([2., 2., 2.], requires_grad=True)
-
-# %% [markdown]
 # ## What to take away
 #
-# - Code without gradients can overwrite tensors that it has, in place or by `out=`. This saves
-#   memory everywhere, and time wherever new memory is slow.
-# - Every other name, view or NumPy array of the tensor changes with it.
-# - If you cannot change the code, start it with the two variables:
+# - An operation in place, or with `out=`, needs no new memory. This can save more time than the
+#   arithmetic takes, if the tensors are large.
+# - Every other name, view or NumPy array of the tensor changes with it. Autograd refuses an
+#   operation in place if it would make a gradient wrong.
+# - If you cannot change the code, you can start it with the two variables, in a Linux shell:
 #   `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. This helps with
 #   glibc's malloc, on the CPU, if each step makes tensors above 32 MiB anew. The training of a
 #   small network gains nothing. The price: the program keeps its freed memory until it ends, and no
@@ -410,6 +413,6 @@ print("under no_grad, w:", w)
 #
 # 1. In "Two names for one tensor", replace `x = x + y` by `x[:] = x + y`, which writes into the
 #    tensor that `x` stands for. What does `other` show?
-# 2. In "Large blocks are not kept", replace `torch.float32` by `torch.float64`: its numbers have 8
-#    bytes. Which sizes are then above 32 MiB?
+# 2. In "Views and NumPy arrays", replace `torch.from_numpy` by `torch.tensor`. Does the array still
+#    change?
 # 3. In "When in-place is an error", replace `w.exp()` by `w + 1`. Does `backward` still fail?

@@ -7,7 +7,7 @@
 # counts the work of both orders, shows where the difference comes from, and measures how much of it
 # shows in the time.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
 
 # %%
 import os
@@ -172,8 +172,8 @@ BC_first = milliseconds(lambda: A @ (B @ C))
 print(f"(A @ B) @ C: {AB_first:.3f} ms")
 print(f"A @ (B @ C): {BC_first:.3f} ms, {BC_first / AB_first:.1f} times as long")
 # Example output:
-# (A @ B) @ C: 0.144 ms
-# A @ (B @ C): 4.237 ms, 29.4 times as long
+# (A @ B) @ C: 0.257 ms
+# A @ (B @ C): 3.830 ms, 14.9 times as long
 
 # %% [markdown]
 # ## Why not 32.5 times
@@ -244,6 +244,16 @@ for p in INNER:
 save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # Example output:
 # milliseconds
+#    p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)
+#    8        0.227        3.716      0.233                  0.079                  2.576
+#   16        0.245        3.871      0.351                  0.159                  2.616
+#   32        0.538        5.330      0.533                  0.317                  2.695
+#   64        1.109        5.719      1.137                  0.634                  2.854
+#  128        1.529        4.813      1.211                  1.268                  3.171
+#  256        2.736        5.378      3.076                  2.537                  3.805
+#  512        6.661        6.554      6.467                  5.073                  5.073
+# 1024       10.761        8.127      8.008                 10.147                  7.610
+# figure: ...matmul_order_timing.png
 
 # %% [markdown]
 # ## What the figure shows
@@ -273,7 +283,9 @@ print(f"B stored row after row: {time_B:.3f} ms")
 print(f"B stored column after column: {time_by_columns / time_B:.2f} times as long")
 print(f"16 columns instead of 8: {time_wide / time_B:.2f} times as long")
 # Example output:
-# B
+# B stored row after row: 0.110 ms
+# B stored column after column: 0.92 times as long
+# 16 columns instead of 8: 1.07 times as long
 
 # %% [markdown]
 # ## The results differ by rounding

@@ -7,7 +7,7 @@
 # add up the same numbers where they are neighbours. This script shows two causes of that, and then
 # two remedies: one call for all rows, and a copy.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
 
 # %%
 import os
@@ -107,8 +107,8 @@ print(f"rows of R, step {R.stride(1)}: {R_ns:.2f} ns per number")
 print(f"rows of C, step {C.stride(1)}: {C_ns:.2f} ns per number, {C_ns / R_ns:.0f} times as long")
 # Example output:
 # same sums? True
-# rows of R, step 1: 2.79 ns per number
-# rows of C, step 512: 18.90 ns per number, 7 times as long
+# rows of R, step 1: 1.30 ns per number
+# rows of C, step 512: 8.76 ns per number, 7 times as long
 
 # %% [markdown]
 # ## First cause: memory comes in lines
@@ -191,12 +191,12 @@ a_sixteenth = milliseconds(lambda: x[::16].sum())
 print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 # Example output:
 # step  from the cache (ns per number)  from memory (ns per number)
-#    1                            0.12                         0.89
-#    2                            0.80                         2.60
-#    4                            0.71                         5.51
-#    8                            1.05                         8.41
-#   16                            1.01                        13.31
-# x.sum(): 16.36 ms, x[::16].sum(): 13.59 ms
+#    1                            0.07                         0.46
+#    2                            0.47                         1.43
+#    4                            0.47                         2.11
+#    8                            0.46                         3.83
+#   16                            0.48                         6.72
+# x.sum(): 8.27 ms, x[::16].sum(): 5.93 ms
 
 # %% [markdown]
 # ## The price of each cause
@@ -247,9 +247,9 @@ print(f"C.sum(dim=1):         {one_call:.2f} ns per number")
 # Example output:
 # rows in turn, same sums? True
 # rows together, same sums? True
-# sum_rows_in_turn(C):  17.61 ns per number
-# sum_rows_together(C): 13.24 ns per number
-# C.sum(dim=1):         0.58 ns per number
+# sum_rows_in_turn(C):  8.52 ns per number
+# sum_rows_together(C): 7.26 ns per number
+# C.sum(dim=1):         0.25 ns per number
 
 # %% [markdown]
 # ## Second remedy: a copy
@@ -274,9 +274,9 @@ print(f"a pass over the rows of C: {C_ns:.2f} ns per number")
 print(f"a pass over the rows of R: {R_ns:.2f} ns per number")
 print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
 # Example output:
-# a pass over the rows of C: 16.86 ns per number
-# a pass over the rows of R: 2.17 ns per number
-# the copy R = C.contiguous(): 7.97 ns per number
+# a pass over the rows of C: 8.20 ns per number
+# a pass over the rows of R: 1.00 ns per number
+# the copy R = C.contiguous(): 3.38 ns per number
 
 # %% [markdown]
 # ## Figure 3.7: sums of rows and of columns
@@ -351,13 +351,13 @@ save(fig, "memory_layout_efficiency.png")
 # Example output:
 # nanoseconds per number
 #     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  rows of C in turn
-#   512          0.21          0.15          0.15          0.13              19.22
-#  1024          0.24          0.25          0.31          0.35              21.12
-#  2048          0.51          0.46          0.47          0.46              21.26
-#  4096          0.49          0.46          0.51          0.50              18.21
-#  8192          0.45          0.52          0.58          0.46              17.27
-# 16384          0.64          0.67          0.98          0.71              15.46
-# 32768          1.09          1.14          1.50          1.02              19.34
+#   512          0.11          0.11          0.10          0.11              14.26
+#  1024          0.19          0.18          0.18          0.19              11.12
+#  2048          0.25          0.25          0.26          0.23               9.93
+#  4096          0.24          0.24          0.28          0.25               9.88
+#  8192          0.22          0.25          0.34          0.26               8.57
+# 16384          0.22          0.24          0.36          0.22               7.55
+# 32768          0.41          0.56          0.52          0.48               7.30
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]

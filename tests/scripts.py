@@ -28,7 +28,7 @@ SCRIPTS = {
     "losses_and_models": Script(("two_layer_network.png",)),
     "autograd_tour": Script(),
     "dtypes": Script(("float_bit_layout.png", "accumulation_error.png")),
-    "inplace": timed("inplace_allocation.png", SIZES="[10, 20, 30, 40, 50, 60, 70]", N="100"),
+    "inplace": timed("inplace_allocation.png", SIZES="[10, 20, 30, 40, 50, 60, 70, 80]", N="100"),
     "broadcasting": timed(
         "broadcasting_timing.png",
         "broadcasting_matrix_vector.png",
