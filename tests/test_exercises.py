@@ -182,9 +182,9 @@ TOURS = [
     ),
     Exercise(
         "inplace",
-        "torch.float32.itemsize",
-        "torch.float64.itemsize",
-        "8,000,000 numbers: 61.0 MiB, more than 32? True",
+        "shared = torch.from_numpy(array)",
+        "shared = torch.tensor(array)",
+        "array: [0. 0. 0.]",
     ),
     Exercise("inplace", "result = w.exp()", "result = w + 1", "w.grad: tensor([1., 1., 1.])"),
     Exercise(
