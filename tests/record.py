@@ -122,7 +122,7 @@ def machine() -> str:
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
     processor = re.sub(r"\((R|TM)\)| Processor| CPU", "", names[0]) if names else ""
     kind = f"{processor} ({platform.machine()})".strip()
-    return f"{platform.system()}, {kind}, torch {torch.__version__}"
+    return f"{platform.system()}, {kind}, torch {torch.__version__.partition('+')[0]}"
 
 
 def recorded(tour: Tour, printed: str) -> str:
@@ -133,7 +133,7 @@ def recorded(tour: Tour, printed: str) -> str:
         if cell.lines[cell.comment] == EXAMPLE:
             start = cell.number - 1 + cell.comment
             lines[start : cell.number - 1 + len(cell.lines)] = example(text)
-    header = f"# Example outputs: the lecture's machine, {machine()}, one thread."
+    header = f"# Example outputs: the lecture's machine, {machine()}."
     for i, line in enumerate(lines):
         if line.startswith("# Example outputs: "):
             lines[i] = header

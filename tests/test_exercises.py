@@ -72,9 +72,9 @@ TOURS = [
     ),
     Exercise(
         "gd_nd_cost",
-        "torch.float32.itemsize",
-        "torch.float16.itemsize",
-        "d = 10,000,000: w has 19.1 MiB, more than 32? False",
+        '("w.sub_(w.grad, alpha=eta)", 2, 1)',
+        '("w.sub_(w.grad, alpha=eta)", 3, 2)',
+        "vectors moved: 14",
     ),
     Exercise(
         "tensor_creation",

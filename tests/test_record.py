@@ -57,7 +57,7 @@ def printed(timed, tmp_path):
 
 def test_examples_and_the_machine_are_recorded_and_nothing_else(timed, printed):
     before, after = TIMED.splitlines(), record.recorded(timed, printed).splitlines()
-    assert after[3] == f"# Example outputs: the lecture's machine, {record.machine()}, one thread."
+    assert after[3] == f"# Example outputs: the lecture's machine, {record.machine()}."
     end = before.index("# Example output:") + 1
     assert after[:3] + after[4:end] == before[:3] + before[4:end]
     assert after[end:] == [
