@@ -277,10 +277,10 @@ print("nothing saved, w.grad after two:", w.grad)
 # %% [markdown]
 # ## A leaf has no recorded operation behind it
 #
-# A tensor is a *leaf* if no recorded operation made it; its `grad_fn` is then None. `backward`
-# fills `.grad` only for leaves that require grad. An operation is recorded if one of its inputs
-# requires grad. So `halves` below is a leaf although a division made it, because nothing there
-# required grad. `w.double()` is not a leaf, because the conversion of w to float64 was recorded.
+# A tensor is a *leaf* if no recorded operation made it; its `grad_fn` is then None. Unless you ask
+# for more, by `retain_grad()`, `backward` fills `.grad` only for leaves that require grad. An
+# operation is recorded if one of its inputs requires grad. So `halves` below is a leaf although a
+# division made it, because nothing there required grad. `w.double()` is not a leaf, because the conversion of w to float64 was recorded.
 # `w.detach()` is w without the record: nothing computed from it is recorded, and it is a leaf.
 
 # %%
@@ -338,8 +338,8 @@ print("in the other order, leaf?", w.is_leaf)
 #
 # A step of gradient descent is w - eta * w.grad. Written as `w = w - eta * w.grad`, it is recorded,
 # and the name w then stands for the result, which is no leaf. The next `backward` goes through the
-# subtraction to the old w: its gradient [1, 2, 3] grows by [0.8, 1.6, 2.4], and the new w gets
-# none.
+# subtraction to the old w, and the new w gets no gradient. Below w is [1, 2, 3] and eta is 0.2: the
+# gradient of the old w, [1, 2, 3], grows by [0.8, 1.6, 2.4].
 #
 # So the step must change w in place, and must not be recorded, since it is no part of the loss.
 # `torch.no_grad()` stops the recording. `backward` has already used the saved w, so that changing w
@@ -379,7 +379,8 @@ print("w.is_leaf:", w.is_leaf)
 # `v = w.detach()` is outside the record, but uses the memory of w: what is written into v, w shows.
 # `c = w.clone()` has its own memory, but the copying is recorded: c is no leaf, and gradients flow
 # through c to w. Use it to change a copy in place and still get the gradient with respect to w.
-# `w.detach().clone()` does both: a snapshot that nothing can change later.
+# `w.detach().clone()` is outside the record and has its own memory: a snapshot of w that later
+# changes of w do not reach.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -475,7 +476,7 @@ print("without detach:", w.grad)
 # without detach: tensor(0.)
 
 # %% [markdown]
-# ## detach is dangerous: writing before backward
+# ## Writing into w before backward: an error through detach, silence through .data
 #
 # The graph of sum(w * w) has saved w, and the true gradient at [1, 2, 3] is [2, 4, 6]. If somebody
 # writes into w through `detach()` before `backward`, the change is counted, and `backward` fails.

@@ -1,13 +1,14 @@
 # %% [markdown]
 # # Broadcasting
 #
-# We want to multiply each row of a matrix `A` by the same vector `v`, entry by entry:
-# B_ij = A_ij v_j. A loop over the rows would do it. So would a product of `A` with a matrix that
-# has a copy of `v` in every row. `A * v` needs no loop and no copies: PyTorch reads the same `v`
-# again for every row. This is called broadcasting. This script shows how it works, how much memory
-# and time it saves, and what `A * v` still spends its time on.
+# We want to multiply each row of a matrix `A`, entry by entry, by the same vector `v`: B_ij = A_ij
+# v_j. A loop over the rows would do it. So would a second matrix with a copy of `v` in every row.
+# `A * v` needs no loop and no copies: PyTorch reads the same `v` again for every row. This is
+# called broadcasting. This script shows how it works, how much memory and time it saves, and what
+# `A * v` still spends its time on.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one
+# thread.
 
 # %%
 import os
@@ -26,10 +27,13 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # %% [markdown]
 # ## One vector for all rows
 #
-# `A` has the shape (4, 3) and `v` the shape (3,). The rule by which they fit is NumPy's: shapes are
-# compared from the right, and two sizes fit if they are equal, or if one of them is 1 or missing.
-# So (4, 3) and (4,) do not fit, because 3 is not 4. To multiply each row by a number of its own, we
-# need a column, of the shape (4, 1).
+# The rule is NumPy's. Shapes are compared from the right, and a missing size counts as 1. Two sizes
+# fit if they are equal or if one of them is 1, and the result has the size that is not 1. So (4, 3)
+# and (3,) give (4, 3), but (4, 3) and (4,) do not fit. To multiply each row by a number of its own,
+# we need a column, of the shape (4, 1).
+#
+# The rule has a trap. We want to subtract three numbers from three numbers, and one of the two
+# tensors happens to be a column. What do (3, 1) and (3,) give?
 
 # %%
 A = torch.arange(1, 13).reshape(4, 3)
@@ -46,6 +50,10 @@ try:
 except RuntimeError as error:
     print("(4, 3) and (4,) failed:", str(error).splitlines()[0])
 print("(4, 3) and (4, 1):", (A * torch.ones(4, 1)).shape)
+
+column = torch.tensor([[1], [2], [3]])
+numbers = torch.tensor([1, 2, 3])
+print("by accident, (3, 1) and (3,):", (column - numbers).tolist())
 # Output:
 # A.shape: torch.Size([4, 3])
 # v.shape: torch.Size([3])
@@ -54,15 +62,22 @@ print("(4, 3) and (4, 1):", (A * torch.ones(4, 1)).shape)
 # B: [[1, 20, 300], [4, 50, 600], [7, 80, 900], [10, 110, 1200]]
 # (4, 3) and (4,) failed: The size of tensor a (3) must match the size of tensor b (4) at ...
 # (4, 3) and (4, 1): torch.Size([4, 3])
+# by accident, (3, 1) and (3,): [[0, -1, -2], [1, 0, -1], [2, 1, 0]]
 
 # %% [markdown]
+# ## Nine differences
+#
+# The last line is no error, but a matrix of all nine differences instead of three zeros. So look at
+# the shape of a result (see "Third mistake" in losses_and_models.py for what it does to a loss).
+#
 # ## A stride of 0
 #
 # How can `v` be read again without a copy? A stride says how many numbers to step in memory for one
 # step along a dimension (see tensor_manipulation.py). `v.expand(n, d)` is a matrix with `v` in each
 # of its n rows. Its stride from row to row is 0, so every row lies in the same memory, that of `v`.
 # `A * v` reads `v` with these strides. `v.repeat(n, 1)` is an equal matrix, but it writes `v` into
-# new memory n times. Compare how many bytes each of them has (4 per number).
+# new memory n times. `data_ptr()` is the address of a tensor's first number, and
+# `untyped_storage().nbytes()` counts the bytes of its memory, 4 per number.
 
 # %%
 v = torch.arange(1000.0)
@@ -78,81 +93,22 @@ print("repeated: strides", repeated.stride(), "bytes", repeated.untyped_storage(
 # expanded: strides (0, 1) bytes 4000
 # repeated: strides (1000, 1) bytes 40000000
 
-# %%
-def draw_number(ax: plt.Axes, x: float, y: float, number: int, color: str, dashed: bool) -> None:
-    """Draw a number in a square of side 1 whose lower left corner is (x, y)."""
-    box = Rectangle((x, y), 1, 1, edgecolor=color, facecolor=(color, 0.35))
-    if dashed:
-        box = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, edgecolor=color, fill=False, linestyle="--")
-    ax.add_patch(box)
-    ax.text(x + 0.5, y + 0.5, str(number), ha="center", va="center")
-
-def draw_replication() -> plt.Figure:
-    """Draw A * v = B for the small A and v, and the memory of v expanded and repeated."""
-    v = [1, 10, 100]
-    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
-    for i in range(4):
-        for j in range(3):
-            number = 3 * i + j + 1
-            draw_number(ax, j, 3 - i, number, "#E69F00", dashed=False)
-            draw_number(ax, 4.5 + j, 3 - i, v[j], "#0072B2", dashed=i > 0)
-            draw_number(ax, 9 + j, 3 - i, number * v[j], "#009E73", dashed=False)
-    for k in range(3):
-        draw_number(ax, k, -2.1, v[k], "#0072B2", dashed=False)
-    for k in range(12):
-        draw_number(ax, k, -4.1, v[k % 3], "#0072B2", dashed=False)
-    ax.text(1.5, 4.4, "$A$, shape (4, 3)", ha="center")
-    ax.text(6, 4.4, "$v$, shape (3,), acts as (4, 3)", ha="center")
-    ax.text(10.5, 4.4, "$B$, shape (4, 3)", ha="center")
-    ax.text(3.75, 2, "*", ha="center", va="center", size=18)
-    ax.text(8.25, 2, "=", ha="center", va="center", size=18)
-    ax.text(0, -0.8, "in memory for v.expand(4, 3), strides (0, 1):")
-    ax.text(0, -2.8, "in memory for v.repeat(4, 1), strides (3, 1):")
-    ax.set(xlim=(-0.1, 12.1), ylim=(-4.2, 5), aspect="equal")
-    ax.axis("off")
-    ax.set_title("Broadcasting reads the same 3 numbers of $v$ for all 4 rows of $A$")
-    return fig
-
-def save(fig: plt.Figure, name: str) -> None:
-    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
-    path = FIGURES / name
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(path, dpi=200)
-        print("figure:", path.as_uri())
-    except OSError as error:
-        print("no figure:", path.as_uri(), ascii(error))
-
-# %% [markdown]
-# ## Figure 3.4: virtual replication
-#
-# The picture has the first example once more. The dashed rows are not in memory. They are the first
-# row of `v`, read again.
-
-# %%
-save(draw_replication(), "broadcasting_matrix_vector.png")
-# Output:
-# figure: ...broadcasting_matrix_vector.png
-
 # %% [markdown]
 # ## Four ways to the same product
 #
-# We now compare four ways to compute `B`. Each avoids something that the way before it has to do.
-#
-# - `loop_over_rows(A, v)` multiplies one row at a time and stores it in `B`. It calls PyTorch three
-#   times per row: to take the row, to multiply it, and to store the product.
+# - `loop_over_rows(A, v)` calls PyTorch three times per row: to take the row, to multiply it, and
+#   to store the product.
 # - `A * v.repeat(n, 1)` has no loop, but it writes n copies of `v` first, and then reads them.
-# - `A * v` is the broadcast. It writes no copies, but it makes a new tensor for the result.
-# - `torch.mul(A, v, out=B)` is the same broadcast. It stores the result in a tensor `B` that exists
-#   already, so it needs no new memory at all.
+# - `A * v` writes no copies, but it makes a new tensor for the result.
+# - `torch.mul(A, v, out=B)` stores the same result in a tensor `B` that exists already.
 #
-# ## How long do they take?
+# `milliseconds` calls a way again and again for 0.05 s, on one thread, and returns the median time
+# of a call. The lecture's machine is shared with other programs, which can double a time. So only
+# large differences count.
 #
-# `A` now has 10,000 rows of 1000 numbers. `milliseconds` calls each way several times, on one
-# thread, and returns the median of the times, because a few slow calls hardly change it.
-#
-# The last line shows what the calls of the loop cost by themselves. A loop over 10,000 rows of one
-# number makes equally many calls, but has next to nothing to multiply.
+# `A` has 10,000 rows of 1000 numbers. What do the 30,000 calls of the loop cost by themselves? The
+# last line tells: there the loop runs over 10,000 rows of one number, with next to nothing to
+# multiply.
 
 # %%
 # for a GPU: DEVICE=cuda python script/broadcasting.py, or edit the next line
@@ -204,24 +160,45 @@ print(f"loop, rows of 1 number  {calls:7.2f} ms")
 # loop, rows of 1 number    58.07 ms
 
 # %% [markdown]
-# ## What each way waits for
+# ## The calls, and the memory
 #
-# On the lecture's machine each way is faster than the one before it. The calls of the loop alone
-# take longer than the whole of `A * v`. And `A * v` takes several times as long as
-# `torch.mul(A, v, out=B)`, although both multiply the same numbers. They differ only in the memory
-# for the result, so `A * v` spends most of its time on getting new memory.
+# The last line is what the loop pays for its calls alone. Compare it with the line of `A * v`,
+# which is the whole job without these calls.
+#
+# Then compare `A * v` with `torch.mul(A, v, out=B)`. Both multiply the same numbers, and only
+# `A * v` needs new memory. Can that cost more than the arithmetic? The operating system hands it
+# out in small pages, mostly of 4 KiB, and fills a page with zeros when the program first writes to
+# it. A result of 10,000 x 1000 numbers takes nearly 10,000 such pages (see inplace.py).
+#
+# A program does not pay this price every time. On most Linux systems it keeps the memory of a freed
+# tensor for the next one, if the tensor has at most 32 MiB, which is 8.4 million numbers. A larger
+# one gets new memory in every call. On other systems this limit may lie elsewhere.
 #
 # ## Over the sizes
 #
-# Is new memory always so slow? On Linux a program mostly keeps the memory of a freed tensor for the
-# next one, but only up to 32 MiB per tensor. That is room for 8.4 million numbers. A larger result
-# gets new memory from the operating system each time, in many small pages (see inplace.py).
+# If new memory is the cause, then on Linux the time per number of `A * v` jumps between 8 and 9
+# million numbers, and that of `torch.mul(A, v, out=B)` does not.
 #
-# If this is what `A * v` waits for, then its time jumps between 8 and 9 million numbers, and the
-# time of `torch.mul(A, v, out=B)` does not. We measure seven sizes. Every row has 1000 numbers.
+# The repeat should jump earlier. It frees two tensors per call, the copies and the product. Linux
+# takes free memory back when too much of it lies together at the end of the program's memory, and
+# two tensors are too much sooner than one. We counted the new pages per call on one Linux machine,
+# for a million numbers: none for `A * v`, and 1921 for the repeat, which is nearly all of its two
+# tensors.
+#
+# Every row has 1000 numbers, so the loop pays for its calls at every size.
 
 # %%
 NUMBERS_OF_ROWS = [10, 100, 1000, 3000, 8000, 9000, 20_000]
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
 
 # %%
 print("nanoseconds per number")
@@ -232,7 +209,7 @@ for n in NUMBERS_OF_ROWS:
     A = torch.ones(n, COLUMNS, device=DEVICE)
     v = torch.ones(COLUMNS, device=DEVICE)
     B = torch.empty(n, COLUMNS, device=DEVICE)
-    to_ns = 1_000_000 / A.numel()
+    to_ns = 1_000_000 / A.numel()  # from ms per call to ns per number
     loop = to_ns * milliseconds(lambda: loop_over_rows(A, v))
     repeat = to_ns * milliseconds(lambda: A * v.repeat(n, 1))
     broadcast = to_ns * milliseconds(lambda: A * v)
@@ -247,13 +224,13 @@ ax.plot(sizes, ns[:, 0], "s-", color="#E69F00", label="loop over rows")
 ax.plot(sizes, ns[:, 1], "^-.", color="#CC79A7", label="A * v.repeat(n, 1)")
 ax.plot(sizes, ns[:, 2], "o-", color="#0072B2", label="A * v")
 ax.plot(sizes, ns[:, 3], "D--", color="#009E73", label="torch.mul(A, v, out=B)")
-ax.axvline(2**25 / 4, color="0.6", zorder=0)
+ax.axvline(32 * 2**20 / 4, color="0.6", zorder=0)  # 4 bytes per number
 ax.set(xscale="log", yscale="log", xlabel="numbers in A (gray line: 32 MiB)")
 ax.set_ylabel("time per number (ns)")
 ax.set_title(
     f"{sizes[-1]:,} numbers: a loop takes {loop / broadcast:.1f} times, a repeat"
     f" {repeat / broadcast:.1f} times as long as A * v,\n"
-    f"and A * v takes {broadcast / existing:.1f} times as long as into existing memory",
+    f"and A * v takes {broadcast / existing:.1f} times as long as torch.mul(A, v, out=B)",
     size=11,
 )
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
@@ -272,20 +249,68 @@ save(fig, "broadcasting_timing.png")
 # figure: ...broadcasting_timing.png
 
 # %% [markdown]
-# ## Nothing left to save
+# ## Where the columns jump
 #
-# On the lecture's machine the prediction holds. Up to 8 million numbers, `A * v` takes about as
-# long as `torch.mul(A, v, out=B)`. The loop is the slowest way at every size, because every row
-# costs its calls. The repeat is slower than the broadcast at every size: it writes its copies and
-# reads them again. It also needs memory for two tensors, and may get new memory below 32 MiB, too.
+# Look at the last two columns of the table, between 8 and 9 million: on Linux `A * v` should part
+# from `torch.mul(A, v, out=B)` there. Before, both may grow slowly, as `A` no longer fits in the
+# processor's cache. The repeat's column should jump where its two tensors become new memory in
+# every call. From 9 million on `A * v` pays this price, too, for one tensor.
+
+# %%
+def draw_number(ax: plt.Axes, x: float, y: float, number: int, color: str, dashed: bool) -> None:
+    """Draw a number in a square of side 1 whose lower left corner is (x, y)."""
+    box = Rectangle((x, y), 1, 1, edgecolor=color, facecolor=(color, 0.35))
+    if dashed:
+        box = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, edgecolor=color, fill=False, linestyle="--")
+    ax.add_patch(box)
+    ax.text(x + 0.5, y + 0.5, str(number), ha="center", va="center")
+
+def draw_replication() -> plt.Figure:
+    """Draw A * v = B for the small A and v, and the memory of v expanded and repeated."""
+    v = [1, 10, 100]
+    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+    for i in range(4):
+        for j in range(3):
+            number = 3 * i + j + 1
+            draw_number(ax, j, 3 - i, number, "#E69F00", dashed=False)
+            draw_number(ax, 4.5 + j, 3 - i, v[j], "#0072B2", dashed=i > 0)
+            draw_number(ax, 9 + j, 3 - i, number * v[j], "#009E73", dashed=False)
+    for k in range(3):
+        draw_number(ax, k, -2.1, v[k], "#0072B2", dashed=False)
+    for k in range(12):
+        draw_number(ax, k, -4.1, v[k % 3], "#0072B2", dashed=False)
+    ax.text(1.5, 4.4, "$A$, shape (4, 3)", ha="center")
+    ax.text(6, 4.4, "$v$, shape (3,), acts as (4, 3)", ha="center")
+    ax.text(10.5, 4.4, "$B$, shape (4, 3)", ha="center")
+    ax.text(3.75, 2, "*", ha="center", va="center", size=18)
+    ax.text(8.25, 2, "=", ha="center", va="center", size=18)
+    ax.text(0, -0.8, "in memory for v.expand(4, 3), strides (0, 1):")
+    ax.text(0, -2.8, "in memory for v.repeat(4, 1), strides (3, 1):")
+    ax.set(xlim=(-0.1, 12.1), ylim=(-4.2, 5), aspect="equal")
+    ax.axis("off")
+    ax.set_title("Broadcasting reads the same 3 numbers of $v$ for all 4 rows of $A$")
+    return fig
+
+# %% [markdown]
+# ## Figure 3.4: virtual replication
 #
+# The figure shows the idea once more, with the first example. The four rows of `v` are virtual:
+# only the solid squares are in memory. With the strides (0, 1) a step down is a step of 0 numbers,
+# so the dashed rows are the first row, read again. With the strides (3, 1) each row has its own 3
+# numbers.
+
+# %%
+save(draw_replication(), "broadcasting_matrix_vector.png")
+# Output:
+# figure: ...broadcasting_matrix_vector.png
+
+# %% [markdown]
 # ## What to take away
 #
 # - Write `A * v`. It needs no loop and no copies of `v`.
 # - If a large product is computed again and again, store it in the same tensor by `out=`. The
-#   price: the old result is overwritten, and PyTorch refuses `out=` where it records gradients.
-# - Look at the shape of a result. Shapes that fit by accident raise no error: see "Third mistake"
-#   in losses_and_models.py.
+#   price: the old result is overwritten, and PyTorch refuses `out=` where it records gradients (see
+#   autograd_tour.py).
 #
 # ## Try it
 #
@@ -295,3 +320,4 @@ save(fig, "broadcasting_timing.png")
 #    Which shape does the product have?
 # 2. In "A stride of 0", replace `v.expand(10_000, 1000)` by `v[:, None].expand(1000, 10_000)`: the
 #    column `v[:, None]` of the shape (1000, 1), expanded to 10,000 columns. What are its strides?
+#    (The first line then says False, because the two shapes differ.)

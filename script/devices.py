@@ -2,13 +2,15 @@
 # # Devices
 #
 # A tensor lies on one *device*: in the memory of the CPU, or in the memory of an accelerator such
-# as a GPU. The device that holds the tensors also computes with them. A GPU multiplies large
-# matrices much faster than a CPU, but to hand over the work takes time. So from which size on does
-# it pay? This script shows the rules for tensors on several devices, and measures one product on
-# every device that works on your machine. Without a GPU, it asks the same question about the cores
-# of your CPU. At the end, it compares number types with fewer bits.
+# as a GPU. The device that holds a tensor also computes with it. A GPU multiplies large matrices
+# much faster than a CPU, but handing the work over takes time. So from which size on is the GPU
+# faster? This script shows the rules for tensors on several devices, and measures one product on
+# every device that works on your machine. On a machine without a GPU, it measures one core of the
+# CPU against all cores, where the question is the same: sharing the work takes time, too.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
+# Times of the CPU are those of one thread (one core), except where the text says "all cores".
+#
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
 # %%
 import math
@@ -28,13 +30,13 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # %% [markdown]
 # ## A tensor lies on one device
 #
-# A new tensor lies on the CPU, unless you name another device. `x.to(device)` returns a copy on
-# that device; `x` itself stays where it is. If `x` lies there already, `to` returns `x`, without a
-# copy. The result of an operation lies where its operands lie.
+# A new tensor lies on the CPU, unless you name another device. `x.to(device)` returns x itself if x
+# lies there already, and otherwise a copy on that device; x stays where it is. The result of an
+# operation lies where its operands lie.
 #
-# To show this on every machine, we use a device that each of them has: `meta`. A tensor on `meta`
-# has a shape and a dtype (the type of its numbers), but no memory for the numbers. If you have an
-# NVIDIA GPU, try "cuda" instead.
+# To show this on a machine that has only a CPU, we use `meta`. A tensor on `meta` has a shape and a
+# dtype (the type of its numbers), but no numbers: PyTorch works out shapes with it, and nothing
+# comes back from there. With an NVIDIA GPU, try "cuda" in its place.
 
 # %%
 x = torch.ones(2, 3)
@@ -53,10 +55,11 @@ print('x.to("cpu") is x?', x.to("cpu") is x)
 # %% [markdown]
 # ## Two devices do not mix
 #
-# Moving is slow, so PyTorch never moves a tensor unless you say so. An operation on tensors of two
+# Moving is slow, so PyTorch never moves a tensor unless you say so: an operation on tensors of two
 # devices is an error. On an NVIDIA GPU its message begins "Expected all tensors to be on the same
-# device, but found at least two devices". The remedy is `x.to(y.device) * y`. There is one
-# exception: a CPU tensor of shape (), which is a single number, mixes with tensors on any device.
+# device, but found at least two devices", and `meta` has a message of its own. The remedy is to
+# move one operand, as in `x.to(y.device) * y`. There is one exception: a CPU tensor of shape (),
+# which is a single number, mixes with tensors on any device.
 
 # %%
 y = torch.ones(3, device="meta")
@@ -73,14 +76,12 @@ for x in [torch.tensor(2.0), torch.ones(3)]:
 # ## Which devices work
 #
 # Besides `cpu`, the common devices are `cuda` (an NVIDIA GPU, or an AMD GPU if PyTorch is built for
-# it), `mps` (the GPU of a Mac with Apple silicon) and `xpu` (an Intel GPU). If there are several
-# GPUs, an index says which one is meant: `cuda:0` is the first. `torch.device` reads such a name,
-# and `torch.cuda.device_count()` says how many there are.
+# it), `mps` (the GPU of a Mac with Apple silicon) and `xpu` (an Intel GPU). With several GPUs,
+# `cuda:0` is the first. `torch.device("cuda:0")` is only a name, and it can be made without a GPU.
+# `torch.cuda.device_count()` says how many there are.
 #
-# A GPU that is counted may still not work. Recent builds of PyTorch have no code for old GPUs, such
-# as a GTX 1080, and the first operation there fails. So we try an operation on each device, and
-# one with each dtype, because `mps`, for example, has no float64. We also move a tensor to each
-# device that works, and back with `cpu()`.
+# Even then, the first operation can fail: recent builds of PyTorch have no code for old GPUs, such
+# as a GTX 1080. A device may also lack a dtype, as `mps` has no float64. So `works` simply tries.
 
 # %%
 # if an accelerator gives strange errors, leave it out: DEVICE=cpu python script/devices.py
@@ -90,8 +91,8 @@ def works(name: str, dtype: torch.dtype = torch.float32) -> bool:
     """Whether an operation on numbers of this dtype works on the device."""
     try:
         x = torch.ones(2, dtype=dtype, device=name)
-        return (x * x).cpu().tolist() == [1, 1]
-    except (RuntimeError, AssertionError, TypeError):  # each device has its own
+        return (x * x).cpu().tolist() == [1, 1]  # True == 1, so this holds for bool, too
+    except (RuntimeError, AssertionError, TypeError):  # no device, no code for it, no such dtype
         return False
 
 def working_accelerators() -> list[str]:
@@ -111,29 +112,25 @@ device = torch.device("cuda:0")
 print("type:", device.type, " index:", device.index)
 print("CUDA devices counted:", torch.cuda.device_count())
 
-x = torch.tensor([1.0, 2.0, 3.0])
 for name in DEVICES:
-    there = x.to(name)
-    back = there.cpu()
-    print(f"{name} works. Equal after the way there and back? {torch.equal(x, back)}")
     dtypes = [str(dtype) for dtype in DTYPES if works(name, dtype)]
     print(f"{name} has", ", ".join(dtypes))
 # Example output:
 # type: cuda  index: 0
 # CUDA devices counted: 0
-# cpu works. Equal after the way there and back? True
 # cpu has torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool
 
 # %% [markdown]
-# ## When a clock may be read
+# ## Wait before you read the clock
 #
-# A call on the CPU returns when its work is done. A call on a GPU returns as soon as the work is in
-# the GPU's queue, and Python goes on. A clock that is read at this moment has measured the
+# A call on the CPU returns when its work is done. A call on a GPU returns as soon as the work is
+# in the GPU's queue, and Python goes on. A clock that is read at this moment has measured the
 # queueing alone. `torch.accelerator.synchronize()` waits until the queue is empty. (Whatever needs
-# the numbers on the CPU waits as well: `cpu()`, `item()`, `print`.)
+# the numbers on the CPU waits as well: `cpu()`, `item()`, `print`. So a program needs it for
+# clocks only.)
 #
-# We read the clock when the call returns, and again after waiting. On the CPU the two times are
-# about the same. On a GPU the first is much shorter.
+# We read the clock when the call returns, and again after waiting. On the CPU, which uses all its
+# cores here, expect the same time twice. If a GPU is listed, expect a first time that is shorter.
 
 # %%
 LARGE = 1024
@@ -162,37 +159,38 @@ for name in DEVICES:
 # ## Why the size decides
 #
 # Suppose that A and B lie on the CPU, that a GPU is to multiply them, and that the CPU needs the
-# result. If A and B have n rows and n columns, 3 n^2 numbers have to move: A and B there, the
-# result back. The product itself takes n^3 operations, since each of its n^2 numbers is a sum of n
-# terms, and a term is multiplied and added in one operation. How many operations does each number
-# that moves bring?
+# result. If A and B have n rows and n columns, 3 n^2 numbers are moved: A and B there, the result
+# back. Each of the n^2 numbers of the result is a sum of n products. We count a multiplication,
+# together with the addition to the sum, as one operation, so the product takes n^3 operations. How
+# many operations are there for each number that moves?
 
 # %%
-for n in [3, 30, 300, 3000]:
+for n in [3, 300, 3000]:
     moves = 3 * n**2
     operations = n**3
     print(f"n = {n}: {operations / moves:.1f} operations per number that moves")
 # Output:
 # n = 3: 1.0 operations per number that moves
-# n = 30: 10.0 operations per number that moves
 # n = 300: 100.0 operations per number that moves
 # n = 3000: 1000.0 operations per number that moves
 
 # %% [markdown]
-# ## From which size on more hardware pays
+# ## From which size on?
 #
-# The larger n is, the less the moving matters. Besides, each call has a fixed price: to start work
-# on a GPU, or to share it among the cores of a CPU, takes some microseconds, even for tiny
-# matrices. So we expect that more hardware pays from some n on. From which?
+# There are n / 3 operations for each number that moves. So if moving one number takes as long as k
+# operations of the CPU, a GPU that has to be sent the matrices can win only for n above 3 k.
+# Besides, handing over work takes some microseconds whatever the size is: to a GPU, or to other
+# cores of the CPU. Both let us expect that more hardware is faster from some n on, and not below.
 #
-# The CPU multiplies two n x n matrices once with one thread, which keeps one core busy, and once
-# with a thread for each core, which is PyTorch's default. For each accelerator there are two
-# columns: one for matrices that lie there already, and one that includes moving both matrices there
-# and the result back.
+# `milliseconds` uses PyTorch's `Timer`, which calls a function again and again and waits for a
+# GPU. We take the median of the times, because a few slow calls hardly change it. The Timer uses
+# one thread (one core of the CPU) unless told otherwise. Everywhere else, PyTorch uses a thread
+# for each core, and the column "all cores" does the same. Each accelerator has two columns: one
+# for matrices that lie there already, and one that includes moving two matrices there and the
+# result back.
 #
-# `milliseconds` uses PyTorch's `Timer`, which waits for a GPU and uses one thread unless told
-# otherwise. It calls a function several times. We take the median, because a few slow calls hardly
-# change it.
+# On a shared machine, a difference of less than 20 percent says nothing. So `clearly_faster_from`
+# asks for more than that.
 
 # %%
 SIZES = [16, 32, 64, 128, 256, 512, 1024]
@@ -200,24 +198,20 @@ ALL_CORES = torch.get_num_threads()
 STYLES = ["o-", "s--", "^-.", "D:", "v-.", "P:"]
 COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 
-def milliseconds(function):
+def milliseconds(function, threads: int = 1) -> float:
     """The median time of a call of function, in ms."""
-    timer = Timer("function()", globals={"function": function})
+    timer = Timer("function()", globals={"function": function}, num_threads=threads)
     return 1000 * timer.blocked_autorange(min_run_time=0.05).median
 
-def milliseconds_on_all_cores(function):
-    """The same on all cores."""
-    timer = Timer("function()", globals={"function": function}, num_threads=ALL_CORES)
-    return 1000 * timer.blocked_autorange(min_run_time=0.05).median
-
-def pays_from(fast: list[float], slow: list[float]) -> float:
-    """The smallest of SIZES from which on fast takes less time than slow; inf if there is none."""
-    smallest = math.inf
-    for i in reversed(range(len(SIZES))):
-        if fast[i] >= slow[i]:
-            break
-        smallest = SIZES[i]
-    return smallest
+def clearly_faster_from(fast: list[float], slow: list[float]) -> float:
+    """The first of SIZES from which on slow takes at least 1.2 times as long as fast, or inf."""
+    first = math.inf
+    for n, fast_time, slow_time in zip(SIZES, fast, slow):
+        if slow_time < 1.2 * fast_time:
+            first = math.inf  # not clearly faster here: look among the larger sizes
+        elif first == math.inf:
+            first = n
+    return first
 
 def draw_times(times: dict) -> plt.Figure:
     """Draw the times of each way over SIZES."""
@@ -259,10 +253,11 @@ print("   n  " + "  ".join(times))
 for n in SIZES:
     A = torch.ones(n, n)
     times["cpu, one thread"].append(milliseconds(lambda: A @ A))
-    times["cpu, all cores"].append(milliseconds_on_all_cores(lambda: A @ A))
+    times["cpu, all cores"].append(milliseconds(lambda: A @ A, ALL_CORES))
     for name in ACCELERATORS:
         there = A.to(name)
         times[name].append(milliseconds(lambda: there @ there))
+        # A stands for both matrices, so it is moved twice
         with_moving = milliseconds(lambda: (A.to(name) @ A.to(name)).cpu())
         times[f"{name}, with moving"].append(with_moving)
     row = f"{n:4}"
@@ -272,11 +267,11 @@ for n in SIZES:
 
 one_thread = times["cpu, one thread"]
 all_cores = times["cpu, all cores"]
-print("all cores beat one thread from n =", pays_from(all_cores, one_thread))
+print("all cores beat one thread from n =", clearly_faster_from(all_cores, one_thread))
 for name in ACCELERATORS:
     for way in [name, f"{name}, with moving"]:
-        print(f"{way}: beats one thread from n =", pays_from(times[way], one_thread))
-        print(f"{way}: beats all cores from n =", pays_from(times[way], all_cores))
+        print(f"{way}: beats one thread from n =", clearly_faster_from(times[way], one_thread))
+        print(f"{way}: beats all cores from n =", clearly_faster_from(times[way], all_cores))
 if not ACCELERATORS:
     print("no accelerator works here")
 save(draw_times(times), "devices_matmul.png")
@@ -290,27 +285,24 @@ save(draw_times(times), "devices_matmul.png")
 #  256           0.4514          0.2768
 #  512           3.3464          2.0169
 # 1024          29.0739         15.0721
-# all cores beat one thread from n = 128
+# all cores beat one thread from n = 256
 # no accelerator works here
 # figure: ...devices_matmul.png
 
 # %% [markdown]
-# ## Reading the figure
+# ## Fewer bytes per number
 #
-# For small n, it does not pay to share the work. For large n, k cores can be up to k times as fast
-# as one. They are not if other programs keep some of them busy, because the product is done only
-# when its slowest thread is done. (`inf` in the place of a size says that even the largest n is too
-# small.) An accelerator pays first for matrices that lie there already. If they have to be moved,
-# it pays from a larger n on, or not at all.
+# In the figure, look at both ends. On the left, expect no clear gain from all cores. On the
+# right, k cores can be up to k times as fast as one. Cores that other programs keep busy help
+# less, or not at all. (`inf` means: not even at the largest n.) With a GPU, see where its two
+# curves cross "cpu, all cores": from there on the GPU is faster, with moving and without. The
+# distance between the two is the time of moving. This n differs from machine to machine, so read
+# yours.
 #
-# ## Fewer bits per number
-#
-# With fewer bytes per number, more numbers fit into the same memory, and less has to be moved. The
-# product can be faster, too, if the device has instructions for the dtype. If it has none, it may
-# be many times slower. Is a bfloat16 or a float16 product faster than a float32 product here?
-#
-# The price is precision. The last column compares each product with the one in float64: *error* is
-# the largest difference, divided by the largest number in the product.
+# Smaller numbers can save time, too. With fewer bytes per number, less is moved, and a device
+# that has instructions for the dtype may multiply faster. Without them, the product can be many
+# times slower. The price is precision: the last column is the largest difference from the float64
+# product, divided by the largest number of that product.
 
 # %%
 torch.manual_seed(0)
@@ -321,7 +313,7 @@ print("device  dtype           bytes  time (ms)  error")
 for name in DEVICES:
     for dtype in [torch.float64, torch.float32, torch.bfloat16, torch.float16]:
         if works(name, dtype):
-            A_there = A.to(dtype).to(name)
+            A_there = A.to(dtype).to(name)  # in this order, because mps has no float64
             B_there = B.to(dtype).to(name)
             ms = milliseconds(lambda: A_there @ B_there)
             product = (A_there @ B_there).cpu().double()
@@ -335,28 +327,25 @@ for name in DEVICES:
 # cpu     torch.float16       2      0.523  4e-04
 
 # %% [markdown]
-# ## Why fewer bits can be fast or slow
+# ## Reading the table
 #
-# On the lecture's machine, bfloat16 is several times as fast as float32, because the processor has
-# instructions for products in bfloat16. Float16 gains little or nothing. We also ran the script
-# as `ONEDNN_MAX_CPU_ISA=AVX2 python script/devices.py`, which forbids instructions that an older
-# processor does not have. Both 16-bit types then took some 90 times as long as float32. Most recent
-# GPUs are faster with 16 bits. dtypes.py explains the errors.
+# Compare each time with the one of float32. A CPU without instructions for a 16-bit type needs
+# far longer for it. The errors hardly depend on the machine. Float16 and bfloat16 both have 2
+# bytes, but float16 spends more of them on digits, so its error is smaller (dtypes.py says more).
 #
 # ## What to take away
 #
-# - Choose the device once, at the top of a program, and make tensors there with `device=device`.
-#   The usual line is `device = "cuda" if torch.cuda.is_available() else "cpu"`. Of a tensor, keep
-#   what `to` returns: `x = x.to(device)`. For a model, `model.to(device)` moves the model itself.
-# - More hardware pays for large operations, and each way between devices has its price. So bring
-#   back results, not intermediate steps.
+# - Choose the device once, at the top of a program, for example with
+#   `device = "cuda" if torch.cuda.is_available() else "cpu"`, and make tensors there with
+#   `device=device`. `x.to(device)` does not move x: write `x = x.to(device)`.
+# - Give a GPU large operations, and bring back results, not intermediate steps: every move costs
+#   time.
 # - Wait for the device before you read a clock, and measure before you choose a dtype for its
 #   speed.
 #
-# Google's TPUs are devices, too. PyTorch reaches them through the package torch_xla, which we do
-# not use here. For a mental model of a GPU, read Horace He's article "Making Deep Learning Go Brrrr
-# From First Principles" (https://horace.io/brrr_intro.html). It explains on what a GPU spends its
-# time: on computing, on moving numbers, or on waiting for the CPU.
+# Horace He's article "Making Deep Learning Go Brrrr From First Principles"
+# (https://horace.io/brrr_intro.html) explains what a GPU spends its time on: computing, moving
+# numbers, or waiting for the CPU.
 #
 # ## Try it
 #
@@ -365,5 +354,5 @@ for name in DEVICES:
 # 1. In "Two devices do not mix", replace `torch.ones(3)]` by `torch.ones(1)]`. This tensor holds a
 #    single number, too. Does it mix with `y`?
 # 2. In "Why the size decides", let the GPU add A and B instead: replace `n**3` by `n**2`, because a
-#    sum takes one operation for each number of the result. How many operations does each number
-#    that moves bring for n = 3000?
+#    sum takes one operation for each number of the result. How many operations are there for each
+#    number that moves, for n = 3000? Can a larger n help?

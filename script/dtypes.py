@@ -84,9 +84,9 @@ print("as PyTorch reads it:", x.item())
 # %% [markdown]
 # ## The spacing grows with the number
 #
-# 1 is 1.0000000 x 2^0, and the next bfloat16 number is 1.0000001 x 2^0 = 1 + 1/128. This distance
-# is called *eps*. 4 is 1.0000000 x 2^2, so its last digit counts four times as much: the next
-# number is 4 eps = 1/32 away, and so it goes on up to 8, where the spacing doubles again.
+# In base 2, 1 is 1.0000000 x 2^0, and the next bfloat16 number is 1.0000001 x 2^0 = 1 + 1/128. This
+# distance is called *eps*. 4 is 1.0000000 x 2^2, so its last digit counts four times as much: the
+# next number is 4 eps = 1/32 away, and so it goes on up to 8, where the spacing doubles again.
 #
 # A sum is rounded to the nearest number of the dtype (halfway between two, to the one whose last
 # digit is 0). If we add 0.01 at 1, at 2 and at 4, how much is really added?

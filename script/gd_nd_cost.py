@@ -1,12 +1,12 @@
 # %% [markdown]
 # # What a step of gradient descent costs
 #
-# A step of gradient descent on the loss ||w||^2 / 2 does little arithmetic. When w is short, the
-# step takes as long as its calls from Python. When w is long, it takes as long as its numbers need
-# to travel between memory and processor. This script measures both, and finds a third cost, which
-# a program can avoid: memory that is new in every step.
+# A step of gradient descent on the loss ||w||^2 / 2 does little arithmetic. When w has few numbers,
+# most of the time goes into calling PyTorch. When w has many, most of it goes into moving vectors
+# between memory and processor. This script counts the vectors, measures both costs, and finds a
+# third one: memory that is new in every step.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
 # %%
 import json
@@ -29,14 +29,15 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # %% [markdown]
 # ## One step
 #
-# A step computes the loss, its gradient by `backward`, the norm of the gradient, which a training
-# loop logs, and the update of w under `no_grad`. (gd_nd_torch.py has the whole loop, and
+# A step computes the loss, its gradient by `backward`, the norm of the gradient (a training loop
+# prints it), and the update of w under `no_grad`. (gd_nd_torch.py has the whole loop, and
 # autograd_tour.py explains `backward` and `no_grad`.) The gradient of ||w||^2 / 2 is w, so a step
 # with eta = 0.5 halves w.
 #
 # We write the update in two ways. `w.sub_(w.grad, alpha=eta)` subtracts eta times the gradient from
-# w, in w's own memory. `w -= eta * w.grad` means `w.sub_(eta * w.grad)`: it stores eta times the
-# gradient in a new vector first. Both give the same w.
+# w, in w's own memory. `w -= eta * w.grad` does the same as `w.sub_(eta * w.grad)`: it stores eta
+# times the gradient in a new vector first. Both give the same w. The code uses `sub_` for both,
+# because a lambda cannot contain `-=`.
 
 # %%
 def step(w: torch.Tensor, update: Callable) -> float:
@@ -46,7 +47,7 @@ def step(w: torch.Tensor, update: Callable) -> float:
     norm = w.grad.norm().item()
     with torch.no_grad():
         update()
-    w.grad = None
+    w.grad = None  # the next step makes a new gradient
     return norm
 
 # %%
@@ -64,23 +65,40 @@ print(f"w -= 0.5 * w.grad:         ||grad|| = {norm:.4f}, new w = {w.tolist()}")
 # %% [markdown]
 # ## A step moves twelve vectors
 #
-# Each operation of a step reads whole vectors of d numbers from memory, and some write one:
+# Each operation of a step reads or writes whole vectors of d numbers. By the product rule
+# `backward` of `w.dot(w)` makes two products, one for each factor w: a number times w. The gradient
+# is their sum. PyTorch stores it in the memory of one of the products, which is not used any more.
+# So `backward` writes three vectors, but makes only two new ones.
+
+# %%
+moved = 0
+for operation, reads, writes in [
+    ("w.dot(w)", 1, 0),
+    ("backward: the two products", 2, 2),
+    ("backward: their sum", 2, 1),
+    ("w.grad.norm()", 1, 0),
+    ("w.sub_(w.grad, alpha=eta)", 2, 1),
+]:
+    print(f"{operation:<26}  reads {reads}, writes {writes}")
+    moved = moved + reads + writes
+print("vectors moved:", moved)
+# Output:
+# w.dot(w)                    reads 1, writes 0
+# backward: the two products  reads 2, writes 2
+# backward: their sum         reads 2, writes 1
+# w.grad.norm()               reads 1, writes 0
+# w.sub_(w.grad, alpha=eta)   reads 2, writes 1
+# vectors moved: 12
+
+# %% [markdown]
+# ## How long do twelve vectors take?
 #
-# | operation | reads | writes |
-# |---|---|---|
-# | `w.dot(w)` | 1 | 0 |
-# | `backward`: a number times w, once for each factor of `w.dot(w)` | 2 | 2 |
-# | `backward`: the sum of these two products, which is the gradient | 2 | 1 |
-# | `w.grad.norm()` | 1 | 0 |
-# | `w.sub_(w.grad, alpha=eta)` | 2 | 1 |
-#
-# Together these are 12 vectors. With `w -= eta * w.grad` there are 14, because eta times the
-# gradient is written once and read once.
-#
-# How long does it take to move 12 vectors? A copy of a vector moves two: it reads one and writes
-# one. So we measure a copy of ten million numbers, take it six times, and scale the result to d
-# numbers. Compare this with the time of a step. The function `milliseconds` calls a function many
-# times, in one thread, and returns the median of the times.
+# A copy of a vector moves two: it reads one and writes one. So we measure a copy of ten million
+# numbers, multiply its time by six, and scale the result to d numbers. This is a rough yardstick,
+# not a bound: writing can cost more than reading, and short vectors stay in the cache, a small and
+# fast memory in the processor for numbers that were used lately. Compare it with the time of a
+# step. The function `milliseconds` calls a function many times, in one thread, and returns the
+# median of the times.
 
 # %%
 # for a GPU: DEVICE=cuda python script/gd_nd_cost.py, or edit the next line
@@ -119,55 +137,30 @@ for d in [1, LONG // 10, LONG]:
 # %% [markdown]
 # ## What the times say
 #
-# For d = 1 there is next to nothing to move. A step makes some ten calls of PyTorch, each of which
-# takes a few microseconds, and this is all that it costs. For d = 1,000,000 the vectors cost more
-# than the calls (on a CPU). They may take less time than we computed, because vectors of 4 MB can
-# stay in the cache, a small and fast memory in the processor for numbers that were used lately.
+# For d = 1 there is next to nothing to move: this is the time of the calls alone, from Python to
+# PyTorch and inside it. If the calls were all, d = 10,000,000 would take no longer. If moving
+# vectors were the rest, a step would take about as long as its 12 vectors. Where the last line
+# shows far more, something else must cost time.
 #
-# For d = 10,000,000 a step on the lecture's machine takes far longer than its vectors. What is
-# different about ten million numbers?
+# ## Two new vectors in every step
 #
-# ## Ten million numbers are more than 32 MiB
+# Ten million numbers of 4 bytes are 38 MiB (a MiB is 2^20 bytes). Above 32 MiB malloc, which hands
+# out memory to programs on most Linux systems, gives unused memory back to the operating system at
+# once. The next new vector gets its memory anew, in pages of 4,096 bytes, and waits for each page:
+# this is called a page fault. inplace.py tells this story in full, and explains the two environment
+# variables of `KEEP`, by which malloc keeps unused memory.
 #
-# A program gets its memory in blocks, from a library called malloc. When a tensor is not used any
-# more, its block goes back to malloc. On Linux this is mostly the malloc of glibc, the system's C
-# library. It usually keeps a freed block for the next tensor if the block has at most 32 MiB (a MiB
-# is 2^20 bytes). It returns a larger block to the operating system at once, and the next tensor of
-# that size needs new memory. A number of the type float32 has 4 bytes.
-
-# %%
-for d in [1_000_000, 8_000_000, 10_000_000]:
-    mebibytes = d * torch.float32.itemsize / 2**20
-    print(f"d = {d:10,}: w has {mebibytes:4.1f} MiB, more than 32? {mebibytes > 32}")
-# Output:
-# d =  1,000,000: w has  3.8 MiB, more than 32? False
-# d =  8,000,000: w has 30.5 MiB, more than 32? False
-# d = 10,000,000: w has 38.1 MiB, more than 32? True
-
-# %% [markdown]
-# ## New memory comes page by page
+# `w.grad = None` gives the gradient's memory back, so each `backward` makes its two vectors anew.
+# Ten million numbers have 9,766 pages. If the explanation is right, a step has 19,532 page faults
+# as usual, and without them, when malloc keeps its memory, it takes less time.
 #
-# The operating system hands out new memory in pages, of 4,096 bytes on most computers. At first a
-# page is only promised. When the program writes to it for the first time, the processor interrupts
-# the program, and the operating system finds free memory for the page and fills it with zeros. This
-# interruption is called a page fault. A vector of ten million numbers has 9,766 pages of
-# 4,096 bytes. Each `backward` makes two such vectors (the two products in the table), so a step
-# would wait for 19,532 page faults.
+# ## The experiment
 #
-# ## An experiment: malloc keeps large blocks
-#
-# If this explanation is right, then a step with ten million numbers has no page faults and takes
-# less time when malloc keeps large blocks, too. Two environment variables tell glibc's malloc to do
-# so (inplace.py says what each of them means). malloc reads them when a program starts. So we write
-# a small program into a string, and start it twice: as usual, and with the variables.
-#
-# For each d the program measures 15 steps and counts their page faults. It reports the medians,
-# because some first steps need new memory in any case. Python's module `resource` gets the count of
-# page faults, `ru_minflt`, from the operating system (but not on Windows).
-#
-# For the last d the program also measures two other updates: `w -= eta * w.grad`, and PyTorch's own
-# `torch.optim.SGD`, which computes the same as `w.sub_(w.grad, alpha=eta)`. The experiment needs
-# about 1.1 GB of memory.
+# malloc reads the variables when a program starts. So the experiment is a small program in a
+# string, which we start twice: as usual, and with the variables. For each d it times 15 steps,
+# counts their page faults (not on Windows), and reports the medians. For the largest d it also
+# measures two other updates: `w -= eta * w.grad`, and PyTorch's own `torch.optim.SGD`, which
+# computes the same as `w.sub_(w.grad, alpha=eta)`.
 
 # %%
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -186,7 +179,7 @@ def step(w, update):  # the same as above
     norm = w.grad.norm().item()
     with torch.no_grad():
         update()
-    w.grad = None
+    w.grad = None  # the next step makes a new gradient
     return norm
 
 def page_faults():
@@ -235,7 +228,6 @@ def run_program(variables: dict) -> dict:
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(run.stdout)
 
-# %%
 def draw_steps(steps: list, keep: list, twelve_vectors: list) -> plt.Figure:
     """The times (ms) over SIZES, as usual and with KEEP, on log axes and on linear axes."""
     fig, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
@@ -245,7 +237,7 @@ def draw_steps(steps: list, keep: list, twelve_vectors: list) -> plt.Figure:
         ax.plot(SIZES, twelve_vectors, ":", color="0.4", label="12 vectors")
         ax.set(xlabel="numbers in w, d", ylabel="time (ms)")
     axes[0].set(xscale="log", yscale="log", ylim=(min(keep) / 3, None))
-    axes[0].set_title("Short w costs calls, long w costs vectors")
+    axes[0].set_title("Small d costs calls, large d costs vectors")
     axes[1].set_title("The same times on linear axes")
     axes[0].legend(frameon=False)
     ratio = steps[-1] / keep[-1]
@@ -271,10 +263,9 @@ def save(fig: plt.Figure, name: str) -> None:
 # ## Over the dimensions
 #
 # The table has the time of a step in ms, as usual and with the variables (KEEP), beside the time of
-# 12 vectors. The last two columns count the page faults in a step, without and with the variables.
-# Look for the row in which the two steps differ most. The three lines below the table compare the
-# updates for the last d. The figure has the times of the table twice, on log axes and on linear
-# axes.
+# 12 vectors, and the page faults of a step, as usual and with the variables. Look down the first
+# column of times: from which d on does the time grow with d? And where do the page faults begin?
+# The three lines below the table compare the updates for the last d.
 
 # %%
 usual = run_program({})
@@ -313,32 +304,36 @@ save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.pn
 # %% [markdown]
 # ## What the table says
 #
-# On the lecture's machine the prediction holds. For d = 10,000,000 a step has 19,532 page faults as
-# usual. With the variables it has next to none, and takes far less time. This is true of all three
-# updates. `torch.optim.SGD` takes about as long as `w.sub_(w.grad, alpha=eta)`.
-# `w -= eta * w.grad` takes longer as usual: it moves 14 vectors, and waits for a third new vector.
-# Just below the limit, for d = 8,000,000, malloc keeps most blocks, not all: some steps have page
-# faults, and others have none.
+# - As long as `a step` hardly grows from row to row, the calls cost more than the vectors. From the
+#   row on in which it is twice the time of d = 1, the vectors cost more. This is how to find out
+#   which of the two costs your own training pays.
+# - In the row of 10,000,000 the lecture's machine counts the 19,532 page faults of two new vectors
+#   as usual, and none with the variables. Compare the two times of this row.
+# - With the variables all three updates have no page faults there. `w -= eta * w.grad` makes a
+#   third new vector in each step: as usual this costs page faults, too. With the variables it still
+#   has to write this vector and read it again.
+# - `12 vectors` says how the time grows with d, not what it is: a step may well beat it.
 #
-# Your machine may show another picture. A Mac, Windows and PyTorch for Linux on ARM processors have
-# another malloc, with other limits, which ignores the two variables. Some Linux systems hand out
-# pages of 2 MiB, with far fewer page faults. On an NVIDIA GPU PyTorch itself keeps freed memory.
+# Small differences mean nothing, because other programs use the machine as well. In rows without
+# page faults the variables have nothing to remove, and a step with them may even be slower.
+#
+# Another system may show no page faults, or fewer: macOS, Windows and some Linux systems have
+# another malloc, and on an NVIDIA GPU PyTorch itself keeps freed memory.
 #
 # ## What to take away
 #
-# - A step with short w costs its calls. A step with long w costs the vectors that it moves, so an
-#   operation that you leave out saves time, even if it computes next to nothing.
-# - A step that makes large tensors anew also waits for new memory. With glibc's malloc, on the CPU
-#   and with tensors above 32 MiB, it helps to start the program with the two variables:
+# - A step with few numbers costs its calls. A step with many costs the vectors that it reads and
+#   writes, not its arithmetic. So count vectors.
+# - On the CPU, with glibc's malloc on Linux and tensors above 32 MiB that are new in each step, it
+#   can help to start the program with the two variables:
 #   `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. The price: the program
 #   keeps its freed memory until it ends, and no other program can use it.
-# - If you compare two updates, start both with the same variables.
 #
 # ## Try it
 #
 # Predict first, then change the line and run its cell.
 #
-# 1. In "One step", replace the first `w.sub_` by `w.sub`, without the underscore. What is the new
-#    w?
-# 2. In "Ten million numbers are more than 32 MiB", replace `torch.float32` by `torch.float16`: its
-#    numbers have 2 bytes. Does a vector of ten million numbers still have more than 32 MiB?
+# 1. In "One step", the first call of `step` hands over an update with `w.sub_`. Replace it by
+#    `w.sub`, without the underscore. What is the new w?
+# 2. In "A step moves twelve vectors", count for the update `w -= eta * w.grad`: in the last row
+#    replace `2, 1` by the vectors that it reads and writes. How many does such a step move?

@@ -6,7 +6,7 @@
 # else changes when `x` is overwritten, when PyTorch refuses to overwrite it, and why new memory can
 # cost more time than the sum that is stored there.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
 # %%
 import json
@@ -367,14 +367,14 @@ if np.isnan(faults["x + y"][0]):
 save(draw_times(times, times_keep), "inplace_allocation.png")
 # Example output:
 # numbers in x  x + y  torch.add(out=z)  x.add_(y)  x + y, KEEP  faults  faults, KEEP
-#      100,000   0.22              0.21       0.15         0.35       0             0
-#      300,000   0.63              0.65       0.31         0.69       0             0
-#    1,000,000   0.68              0.66       0.44         0.65       0             0
-#    3,000,000   0.65              0.60       0.41         1.04       0             0
-#    8,000,000   1.11              1.10       0.87         1.24       0             0
-#    9,000,000   3.26              1.16       0.91         1.28   8,790             0
-#   10,000,000   3.25              1.17       0.91         1.25   9,766             0
-#   20,000,000   3.25              1.18       0.91         1.22  19,532             0
+#      100,000   0.26              0.24       0.17         0.30       0             0
+#      300,000   1.02              0.69       0.33         0.87       0             0
+#    1,000,000   1.05              0.85       0.61         0.98       0             0
+#    3,000,000   1.16              1.10       0.80         1.14       0             0
+#    8,000,000   5.27              4.24       2.30         4.22       0             0
+#    9,000,000  16.81              4.75       3.68         4.02   8,790             0
+#   10,000,000  12.87              4.38       3.22         2.97   9,766             0
+#   20,000,000  13.63              4.74       3.28         2.53  19,532             0
 # most page faults of torch.add(out=z): 0
 # figure: ...inplace_allocation.png
 

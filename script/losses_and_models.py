@@ -4,7 +4,7 @@
 # A *model* makes predictions with numbers that can be adjusted, its *parameters*. A *loss* is one
 # number that says how wrong the predictions are, and training changes the parameters so that the
 # loss falls. This script computes the usual losses by hand and with PyTorch, and then trains two
-# models. On the way it shows three mistakes that make the loss wrong, although no error is raised.
+# models. On the way it shows three mistakes after which the loss is wrong, or cannot be computed.
 
 # %%
 from collections.abc import Callable, Iterable

@@ -2,12 +2,12 @@
 # # Matrix multiplication order
 #
 # (AB)C and A(BC) are the same matrix, but they are not the same work. With the matrices of the
-# lecture, A(BC) takes 32.5 times as many multiplications as (AB)C. Python does not look for the
+# lecture, A(BC) takes 32.5 times as much work as (AB)C. Python does not look for the
 # better order: it evaluates `A @ B @ C` from left to right, whatever the shapes are. This script
 # counts the work of both orders, shows where the difference comes from, and measures how much of it
 # shows in the time.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
 # %%
 import os
@@ -26,8 +26,8 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # ## Counting
 #
 # Let X have shape (m, n), and Y shape (n, p). Then X @ Y has m * p numbers, and each of them is a
-# sum of n products. To multiply two numbers and to add the result to a sum is called a
-# *multiply-add*. So X @ Y takes m * n * p multiply-adds.
+# sum of n products. A multiplication, together with the addition of its result to a sum, is called
+# a *multiply-add*. So X @ Y takes m * n * p multiply-adds.
 #
 # We multiply a square A, a column B and a row C in both orders. The product that is computed first,
 # AB or BC, is called the *intermediate*. Compare the sizes of the two intermediates.
@@ -64,39 +64,44 @@ print("multiply-adds:", multiply_adds(B, C), "+", multiply_adds(A, BC))
 # %% [markdown]
 # ## The lecture's matrices
 #
-# In the small example the results are equal, but A(BC) takes twice as much work. AB is a column, as
-# B is. BC is a whole matrix, although B and C are thin, and A has to be multiplied by that matrix.
+# Both orders gave the same matrix, but (AB)C took 18 multiply-adds, and A(BC) took 36. AB is a
+# column, as B is. BC is a whole square, although B and C are thin, and A has to be multiplied by
+# it.
 #
-# The order matters more when the square is large. In the lecture, A has shape (512, 512), B has
-# shape (512, 8), and C has shape (8, 512). How many times as much work is A(BC) now?
+# In general, let A have shape (m, n), B shape (n, p), and C shape (p, q). Then (AB)C takes
+# mnp + mpq multiply-adds, and A(BC) takes npq + mnq. Only the term mnq has no p, so it stays large
+# however thin B and C are. If m, n and q are all equal to N, then A(BC) takes (N + p) / (2p) times
+# as many multiply-adds as (AB)C. Above, N = 3 and p = 1. In the lecture, N = 512 and p = 8.
 
 # %%
 A = torch.ones(512, 512)
 B = torch.ones(512, 8)
 C = torch.ones(8, 512)
-AB_first = multiply_adds(A, B) + multiply_adds(A @ B, C)
-BC_first = multiply_adds(B, C) + multiply_adds(A, B @ C)
-print(f"(AB)C: {AB_first:,} multiply-adds")
-print(f"A(BC): {BC_first:,} multiply-adds")
-print("A(BC) to (AB)C:", BC_first / AB_first)
+AB = A @ B
+BC = B @ C
+count_left = multiply_adds(A, B) + multiply_adds(AB, C)
+count_right = multiply_adds(B, C) + multiply_adds(A, BC)
+print(f"(AB)C: {count_left:,} multiply-adds")
+print(f"A(BC): {count_right:,} multiply-adds")
+print("A(BC) to (AB)C:", count_right / count_left)
 # Output:
 # (AB)C: 4,194,304 multiply-adds
 # A(BC): 136,314,880 multiply-adds
 # A(BC) to (AB)C: 32.5
 
 # %% [markdown]
-# ## Figure 3.6: the two orders
+# ## The two orders to scale
 #
-# Let A have shape (m, n), B shape (n, p), and C shape (p, q). Then (AB)C takes mnp + mpq
-# multiply-adds, and A(BC) takes npq + mnq. Only the term mnq has no p, so it stays large however
-# thin B and C are. The figure draws all matrices to scale, and the intermediates in orange.
+# The figure (Figure 3.6 of the lecture) draws all matrices to scale. The intermediates are orange.
 
 # %%
 def draw_matrix(ax: plt.Axes, x: float, y: float, matrix: tuple) -> None:
     """Draw a matrix around (x, y), to scale: a side of 512 is 1 long."""
     name, rows, columns, color = matrix
-    corner = (x - columns / 1024, y - rows / 1024)
-    ax.add_patch(plt.Rectangle(corner, columns / 512, rows / 512, color=color, lw=0, snap=False))
+    width = columns / 512
+    height = rows / 512
+    corner = (x - width / 2, y - height / 2)
+    ax.add_patch(plt.Rectangle(corner, width, height, color=color, lw=0, snap=False))
     ax.text(x, y + 0.62, f"${name}$", ha="center", va="center", size=13)
     ax.text(x, y - 0.62, f"{rows} x {columns}", ha="center", va="center")
 
@@ -107,8 +112,9 @@ def draw_product(ax: plt.Axes, x: float, y: float, X: tuple, Y: tuple, Z: tuple)
     draw_matrix(ax, x + 1.5, y, Y)
     ax.text(x + 2.25, y, "=", ha="center", va="center", size=16)
     draw_matrix(ax, x + 3, y, Z)
-    count = X[1] * X[2] * Y[2]
-    ax.text(x + 1.5, y - 0.9, f"{count:,} multiply-adds", ha="center", va="center")
+    _, m, n, _ = X
+    _, _, p, _ = Y
+    ax.text(x + 1.5, y - 0.9, f"{m * n * p:,} multiply-adds", ha="center", va="center")
 
 def draw_orders() -> plt.Figure:
     """Both orders of the lecture's product, one above the other."""
@@ -150,9 +156,9 @@ save(draw_orders(), "matmul_associativity_cost.png")
 # %% [markdown]
 # ## Does the time follow the count?
 #
-# `milliseconds` measures both orders. PyTorch's `Timer` calls a function several times, on one
-# thread. We take the median, because a few slow calls hardly change it. If the time followed the
-# count, A(BC) would take 32.5 times as long.
+# If it did, A(BC) would take 32.5 times as long as (AB)C. `milliseconds` measures both orders:
+# PyTorch's `Timer` calls a function again and again, on one thread (on one core of the processor).
+# We take the median of the times, because a few slow calls hardly change it.
 
 # %%
 # for a GPU: DEVICE=cuda python script/matmul_order.py, or edit the next line
@@ -167,31 +173,65 @@ def milliseconds(function):
 A = torch.ones(512, 512, device=DEVICE)
 B = torch.ones(512, 8, device=DEVICE)
 C = torch.ones(8, 512, device=DEVICE)
-AB_first = milliseconds(lambda: (A @ B) @ C)
-BC_first = milliseconds(lambda: A @ (B @ C))
-print(f"(A @ B) @ C: {AB_first:.3f} ms")
-print(f"A @ (B @ C): {BC_first:.3f} ms, {BC_first / AB_first:.1f} times as long")
+time_left = milliseconds(lambda: (A @ B) @ C)
+time_right = milliseconds(lambda: A @ (B @ C))
+print(f"(A @ B) @ C: {time_left:.3f} ms")
+print(f"A @ (B @ C): {time_right:.3f} ms, {time_right / time_left:.1f} times as long")
 # Example output:
 # (A @ B) @ C: 0.257 ms
 # A @ (B @ C): 3.830 ms, 14.9 times as long
 
 # %% [markdown]
-# ## Why not 32.5 times
+# ## Thin products are slower than their count
 #
-# On the machines that we tried, A(BC) took 7 to 25 times as long. The time depends on the count and
-# on the rate, the multiply-adds per millisecond. To compute A @ (BC), the processor fetches each
-# number of A from memory and uses it in 512 multiply-adds, one for each column of BC. To compute
-# A @ B, it also fetches all of A, but B has only p = 8 columns, so it uses each number in only 8.
-# We expect that thin products run at a lower rate, and that this price disappears as p grows.
+# The ratio that you see is usually below 32.5. The time is the count divided by the *rate*, the
+# multiply-adds per millisecond, and the rate is not the same for all shapes. In A @ BC, each number
+# of A is used in 512 multiply-adds, one for each column of BC. In A @ B it is used in only 8, so
+# more of the time goes into reading A from memory. In AB @ C, each of the 512 x 512 results takes
+# only 8 multiply-adds, so more of the time goes into writing the results. We therefore expect a
+# lower rate for both thin products than for A @ BC.
 #
+# The second line is a check. With 16 columns, A @ B takes twice as many multiply-adds, but reads A
+# no more often. If the time is far from doubled, the count is not what decides it. (If 16 columns
+# take even less time than 8, the library that PyTorch calls has a slow path for 8 columns: on one
+# machine that we tried it had, on another it had not.)
+
+# %%
+def print_rate(name: str, X: torch.Tensor, Y: torch.Tensor) -> None:
+    """Measure X @ Y and print its time and its rate."""
+    ms = milliseconds(lambda: X @ Y)
+    rate_in_millions = multiply_adds(X, Y) / ms / 1e6
+    print(f"{name}: {ms:.3f} ms, {rate_in_millions:.1f} million multiply-adds per ms")
+
+# %%
+A = torch.ones(512, 512, device=DEVICE)
+B = torch.ones(512, 8, device=DEVICE)
+C = torch.ones(8, 512, device=DEVICE)
+B_wide = torch.ones(512, 16, device=DEVICE)
+print_rate("A @ B, 8 columns", A, B)
+print_rate("A @ B, 16 columns", A, B_wide)
+print_rate("AB @ C", A @ B, C)
+print_rate("A @ BC", A, B @ C)
+# Example output:
+# A @ B, 8 columns: 0.181 ms, 11.6 million multiply-adds per ms
+# A @ B, 16 columns: 0.181 ms, 23.1 million multiply-adds per ms
+# AB @ C: 0.088 ms, 23.9 million multiply-adds per ms
+# A @ BC: 4.807 ms, 27.9 million multiply-adds per ms
+
+# %% [markdown]
 # ## The inner size p
 #
-# The two "predicted" columns say how long the multiply-adds of each order would take at the rate of
-# a square product, A @ A. Look for the p from which (A @ B) @ C comes close to its prediction.
+# Where do the two orders change places? By the formula, (N + p) / (2p) is 1 at p = N. There both
+# orders take equally many multiply-adds. For a smaller p, (AB)C takes fewer. For a larger p, A(BC)
+# takes fewer, but never fewer than half as many.
+#
+# We measure both orders for N = 512 and p = 8 to 1024. The two "predicted" columns say how long the
+# multiply-adds would take at the rate of a square product, A @ A. Compare each time with its
+# prediction: we expect the largest gap for (A @ B) @ C at a small p, where both products are thin.
+# On a shared machine, a difference of less than 20 percent says nothing.
 #
 # The column "multi_dot" is `torch.linalg.multi_dot([A, B, C])`. It does what Python does not do: it
-# counts first, and then multiplies in the cheaper order. Up to p = 512 this is (AB)C, and from
-# there on A(BC).
+# counts first, and then multiplies in the order with the smaller count.
 
 # %%
 N = 512
@@ -224,22 +264,22 @@ def draw_times(table: torch.Tensor) -> plt.Figure:
 
 # %%
 A = torch.ones(N, N, device=DEVICE)
-rate = multiply_adds(A, A) / milliseconds(lambda: A @ A)
+rate = multiply_adds(A, A) / milliseconds(lambda: A @ A)  # multiply-adds per ms
 rows = []
 print("milliseconds")
 print("   p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)")
 for p in INNER:
     B = torch.ones(N, p, device=DEVICE)
     C = torch.ones(p, N, device=DEVICE)
-    AB_first = milliseconds(lambda: (A @ B) @ C)
-    BC_first = milliseconds(lambda: A @ (B @ C))
+    left = milliseconds(lambda: (A @ B) @ C)
+    right = milliseconds(lambda: A @ (B @ C))
     multi_dot = milliseconds(lambda: torch.linalg.multi_dot([A, B, C]))
-    AB_predicted = (multiply_adds(A, B) + multiply_adds(A @ B, C)) / rate
-    BC_predicted = (multiply_adds(B, C) + multiply_adds(A, B @ C)) / rate
-    rows.append([AB_first, BC_first, multi_dot, AB_predicted, BC_predicted])
+    left_predicted = (multiply_adds(A, B) + multiply_adds(A @ B, C)) / rate
+    right_predicted = (multiply_adds(B, C) + multiply_adds(A, B @ C)) / rate
+    rows.append([left, right, multi_dot, left_predicted, right_predicted])
     print(
-        f"{p:4} {AB_first:12.3f} {BC_first:12.3f} {multi_dot:10.3f}"
-        f" {AB_predicted:22.3f} {BC_predicted:22.3f}"
+        f"{p:4} {left:12.3f} {right:12.3f} {multi_dot:10.3f}"
+        f" {left_predicted:22.3f} {right_predicted:22.3f}"
     )
 save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # Example output:
@@ -256,44 +296,41 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
-# ## What the figure shows
+# ## A vector at the end
 #
-# On the lecture's machine, (A @ B) @ C takes two to three times as long as predicted for p = 8, and
-# comes close to its prediction at p = 32. A @ (B @ C) is close for each p, because its second
-# product has the square matrices A and BC whatever p is. So the count finds the faster order, but
-# it promises too much for a very thin B. multi_dot is about as fast as the better order.
+# In the figure, look for the crossing of the two measured curves. The count puts it on the gray
+# line, at p = N. To the left of the line, multi_dot should lie on the curve of (A @ B) @ C, and to
+# the right of it on the curve of A @ (B @ C).
 #
-# ## Eight columns
-#
-# PyTorch leaves products to a library that has different routines for different shapes. On one
-# machine that we tried, A @ B with 8 columns took 2.5 times as long as with the same B stored
-# column after column (memory_layout.py explains this), and even longer than with 16 columns, which
-# is twice the work. So the routine for this shape is slow there. We do not know why, and another
-# machine did not show it. On yours, it is slow if the two ratios lie far below 1.
+# The case that you will meet most often is `A @ B @ x` with square matrices A and B and a column x.
+# By the chain rule, a gradient is such a product, and `backward()` begins at the vector. Python
+# begins at the other end: it multiplies two square matrices, of which only one column is needed
+# afterwards. With parentheses, each matrix is multiplied by a column. Which ratio do you expect?
 
 # %%
 A = torch.ones(512, 512, device=DEVICE)
-B = torch.ones(512, 8, device=DEVICE)
-B_by_columns = B.t().contiguous().t()
-B_wide = torch.ones(512, 16, device=DEVICE)
-time_B = milliseconds(lambda: A @ B)
-time_by_columns = milliseconds(lambda: A @ B_by_columns)
-time_wide = milliseconds(lambda: A @ B_wide)
-print(f"B stored row after row: {time_B:.3f} ms")
-print(f"B stored column after column: {time_by_columns / time_B:.2f} times as long")
-print(f"16 columns instead of 8: {time_wide / time_B:.2f} times as long")
+B = torch.ones(512, 512, device=DEVICE)
+x = torch.ones(512, 1, device=DEVICE)
+count_left = multiply_adds(A, B) + multiply_adds(A @ B, x)
+count_right = multiply_adds(B, x) + multiply_adds(A, B @ x)
+time_left = milliseconds(lambda: A @ B @ x)
+time_right = milliseconds(lambda: A @ (B @ x))
+print(f"A @ B @ x: {count_left:,} multiply-adds, {time_left:.3f} ms")
+print(f"A @ (B @ x): {count_right:,} multiply-adds, {time_right:.3f} ms")
+print(f"count {count_left / count_right} times, time {time_left / time_right:.1f} times")
 # Example output:
-# B stored row after row: 0.110 ms
-# B stored column after column: 0.92 times as long
-# 16 columns instead of 8: 1.07 times as long
+# A @ B @ x: 134,479,872 multiply-adds, 4.507 ms
+# A @ (B @ x): 524,288 multiply-adds, 0.196 ms
+# count 256.5 times, time 23.0 times
 
 # %% [markdown]
 # ## The results differ by rounding
 #
-# The small matrices above held whole numbers, and both orders gave exactly the same result. Other
-# numbers are rounded after each operation, and the two orders round different sums. Float32 keeps
-# about seven digits, and the largest number of ABC is about 395, so we expect that the results
-# differ in the fourth decimal or so. Neither of them is wrong.
+# At the top, the matrices held small whole numbers, and both orders gave exactly the same result.
+# The numbers of `torch.randn` have fractions. Their products and sums are rounded, and the two
+# orders round different sums. Float32 keeps about seven digits, and the largest number of ABC is
+# about 395, so we expect that the results differ in the fourth decimal or so. Neither of them is
+# wrong.
 #
 # The last digits also show which order Python takes for `A @ B @ C`: only one order gives the same
 # digits.
@@ -304,14 +341,14 @@ dtype = torch.float32
 A = torch.randn(512, 512, dtype=dtype)
 B = torch.randn(512, 8, dtype=dtype)
 C = torch.randn(8, 512, dtype=dtype)
-AB_first = (A @ B) @ C
-BC_first = A @ (B @ C)
-difference = (AB_first - BC_first).abs().max().item()
-print(f"largest number: {AB_first.abs().max().item():.0f}")
+left = (A @ B) @ C
+right = A @ (B @ C)
+difference = (left - right).abs().max().item()
+print(f"largest number: {left.abs().max().item():.0f}")
 print(f"largest difference: {difference:.0e}", end=" ")
 print(f"(zero? {difference == 0}, at most 0.001? {difference <= 0.001})")
-print("A @ B @ C equals (A @ B) @ C?", torch.equal(A @ B @ C, AB_first))
-print("A @ B @ C equals A @ (B @ C)?", torch.equal(A @ B @ C, BC_first))
+print("A @ B @ C equals (A @ B) @ C?", torch.equal(A @ B @ C, left))
+print("A @ B @ C equals A @ (B @ C)?", torch.equal(A @ B @ C, right))
 # Output:
 # largest number: 395
 # largest difference: ... (zero? False, at most 0.001? True)
@@ -321,11 +358,9 @@ print("A @ B @ C equals A @ (B @ C)?", torch.equal(A @ B @ C, BC_first))
 # %% [markdown]
 # ## What to take away
 #
-# - Write the parentheses yourself, so that the intermediate is small. The common case is
-#   `A @ B @ x` with a vector x. From left to right, this multiplies two matrices. `A @ (B @ x)`
-#   multiplies a matrix by a vector, twice, which is far less work.
-# - `torch.linalg.multi_dot` finds the cheapest order of a longer product. It takes matrices only;
-#   the first and the last may be vectors.
+# - Write the parentheses yourself, so that the intermediate is small: `A @ (B @ x)` for a vector x.
+# - `torch.linalg.multi_dot` finds the order with the smallest count, for longer products, too.
+# - The count finds the better order. How much time it saves, only a clock can say.
 # - The two orders do not give the same digits. Ask whether their difference is small, not whether
 #   they are equal. dtypes.py says more about rounding.
 #

@@ -3,11 +3,11 @@
 #
 # A matrix has rows and columns, but memory is one long sequence of numbers. By default PyTorch
 # stores a matrix row after row. Its transpose reads the same memory, so it is stored column after
-# column: the numbers of a row lie far apart. To add up such a row takes many times as long as to
-# add up the same numbers where they are neighbours. This script shows two causes of that, and then
-# two remedies: one call for all rows, and a copy.
+# column: the numbers of a row lie far apart. Adding up such a row takes many times as long as
+# adding up the same numbers where they are neighbours. This script shows two causes of that, and
+# then two remedies: one call for all rows, and a copy.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one thread.
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
 # %%
 import os
@@ -55,13 +55,12 @@ print("small_C.stride():", small_C.stride(), " in memory:", memory_of_C.tolist()
 # step along a row is 1 in `R`, but 512 in `C`, the number of rows. We add up the rows in turn, with
 # one call of `sum` for each row. How much longer does it take for `C`?
 #
-# The matrices hold whole numbers from 0 to 9. Float32 adds whole numbers without rounding up to
-# 2^24, and the sums stay below that. So `R` and `C` must give the same sums.
+# The matrices hold whole numbers from 0 to 9. Up to 2^24, float32 adds whole numbers exactly, and
+# the sums stay below that. So `R` and `C` must give the same sums.
 #
-# `milliseconds` measures a function. PyTorch's `Timer` takes the code to be timed as a string, and
-# runs it on one thread, again and again until 0.05 s are over. We take the median time. A call that
-# takes longer than 0.05 s is timed only once, and other programs on the machine can double such a
-# time. So trust large differences, and not small ones.
+# `milliseconds` measures a function on one thread. PyTorch's `Timer` takes the code to be timed as
+# a string, runs it again and again, and gives the median time. Other programs on the machine can
+# double a time, so trust large differences, and not small ones.
 
 # %%
 # for a GPU: DEVICE=cuda python script/memory_layout.py, or edit the next line
@@ -111,6 +110,16 @@ print(f"rows of C, step {C.stride(1)}: {C_ns:.2f} ns per number, {C_ns / R_ns:.0
 # rows of C, step 512: 8.76 ns per number, 7 times as long
 
 # %% [markdown]
+# ## The price of the calls
+#
+# The sums are the same, and so is the number of calls and of additions. Only the places in memory
+# differ, and yet the rows of `C` take several times as long.
+#
+# Each of the two times also contains the price of the 512 calls: Python and PyTorch prepare a sum
+# before they add anything. On the lecture's machine, 512 calls for rows of a single number take
+# about half as long as those for the rows of `R`. Without the calls, the rows of `R` would be
+# faster still, and the difference between `R` and `C` larger.
+#
 # ## First cause: memory comes in lines
 #
 # A *cache* is a small, fast memory close to the processor. It keeps what was used lately. Whatever
@@ -161,19 +170,19 @@ for step in [1, 2, 4, 8, 16, 512]:
 # We measure the time per number for steps from 1 to 16, in two experiments.
 #
 # - *From the cache*: a short row of 512 numbers is added up 1000 times. It stays in the cache, so
-#   the number of its lines hardly matters, and the second cause is left. Compare step 1 with step
-#   2, where PyTorch begins to add one by one.
-# - *From memory*: `x` has 16 million numbers, which are 64 MiB. From step 2 on they are added one
-#   by one, whatever the step is, so that only the first cause makes a difference. Compare step 2
-#   with step 16, which needs 8 times as many lines per number.
+#   the number of its lines hardly matters. Only the second cause remains. It begins at step 2,
+#   where PyTorch begins to add one by one. So compare step 1 with step 2.
+# - *From memory*: `x` has 16 million numbers, which are 64 MiB. From step 2 on, they are all added
+#   one by one. Only the first cause still grows: step 16 needs 8 times as many lines per number as
+#   step 2. So compare step 2 with step 16.
 #
 # To add up the short row 1000 times in one call, we make it the 1000 rows of a matrix. `expand`
 # does this without a copy: the stride from row to row is 0, so every row lies in the same memory.
 # The `dim` of `sum` is NumPy's `axis`: `sum(dim=1)` gives one sum for each row, `sum(dim=0)` one
 # for each column.
 #
-# At the end, we compare two sums that need the same cache lines, all those of `x`: `x.sum()`, and
-# `x[::16].sum()`, which adds only a sixteenth of the numbers.
+# The last line compares `x.sum()` with `x[::16].sum()`, which adds only a sixteenth of the numbers,
+# but needs the same cache lines, all those of `x`.
 
 # %%
 x = torch.ones(LONG, device=DEVICE)
@@ -201,28 +210,29 @@ print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 # %% [markdown]
 # ## The price of each cause
 #
-# Where the time from the cache jumps from step 1 to step 2, you see the price of adding one by one.
-# Where the time from memory grows from step 2 to step 16, you see the price of the lines. It need
-# not become 8 times as long: while the processor adds, it fetches some of the next lines ahead.
-# Where `x[::16].sum()` takes almost as long as `x.sum()`, most of the time goes into fetching, and
-# not into adding.
+# *Adding one by one*: from the cache, a number takes several times as long with step 2 as with step
+# 1, on the lecture's machine more than five times. From step 2 to step 16 the time changes little,
+# because the additions are the same.
 #
-# A row of `C` pays both prices. Its lines also lie farther apart than those of `x[::16]`, so it is
-# harder to fetch them ahead, which can cost still more.
+# *Lines*: from memory, a number takes longer and longer from step 2 to step 16, on the lecture's
+# machine more than three times. The factor is not 8, because the processor fetches some of the next
+# lines ahead while it adds. The last line says the same: a sixteenth of the additions takes far
+# more than a sixteenth of the time, because all the lines are fetched.
+#
+# A row of `C` pays for both causes. From step 1 to step 16, they cost a factor of more than ten
+# from memory on the lecture's machine. The rows in turn showed a smaller factor, because the price
+# of the calls is a part of both times there.
 #
 # ## First remedy: all rows in one call
 #
 # `C.sum(dim=1)` makes the 512 sums of the rows in one call. Then PyTorch need not finish one row
-# before it begins the next. It can keep a total for each of many rows, and go through the matrix
-# column by column. `sum_rows_together` below does the same in Python. The numbers of a column of
-# `C` are neighbours in memory, so each line is used as a whole, and vector instructions add many
-# numbers to their totals at once. Both causes are gone.
+# before it begins the next. It keeps a total for each of many neighbouring rows, and adds column
+# after column to these totals. The numbers of a column of `C` are neighbours in memory, so each
+# line is used as a whole, and vector instructions add many numbers at once. Both causes are gone.
 #
-# One call does not help by itself. The 1000 equal rows above were added in one call, but with a
-# step of 0 from row to row their columns hold no neighbours, so PyTorch took them row by row.
-#
-# Compare three ways: 512 calls for the rows in turn, 8192 calls in `sum_rows_together`, and one. If
-# the second is faster than the first, its neighbours save more than its many calls cost.
+# `sum_rows_together` below adds in the same order, but in Python, with one call for each of the
+# 8192 columns. Compare it with the 512 calls for the rows in turn, and with the one call
+# `C.sum(dim=1)`.
 
 # %%
 def sum_rows_together(matrix: torch.Tensor) -> torch.Tensor:
@@ -252,6 +262,17 @@ print(f"C.sum(dim=1):         {one_call:.2f} ns per number")
 # C.sum(dim=1):         0.25 ns per number
 
 # %% [markdown]
+# ## The order of adding, and one call
+#
+# All three give the same sums. The one call is by far the fastest, on the lecture's machine some
+# ten times as fast as the rows in turn, or more. It has both advantages: neighbours, and only one
+# call.
+#
+# `sum_rows_together` has only the first. It reads neighbours, but each of its 8192 calls adds no
+# more than 512 numbers. On the lecture's machine, the same 8192 calls for a matrix with a single
+# row take more than half of its time. So the price of the calls uses up most of what the better
+# order saves.
+#
 # ## Second remedy: a copy
 #
 # Not every loop over rows can become one call. For example, gradient descent may use one row of the
@@ -261,8 +282,7 @@ print(f"C.sum(dim=1):         {one_call:.2f} ns per number")
 #
 #     n * (time of a pass over C - time of a pass over the copy) > time of the copy
 #
-# What is the smallest such n on your machine? If the copy takes less time than the difference of
-# the two passes, n is 1: it pays in the first pass already.
+# Below, compare the time of the copy with the difference of the two passes.
 
 # %%
 C = column_major(row_major(COLUMNS))
@@ -279,18 +299,20 @@ print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
 # the copy R = C.contiguous(): 3.38 ns per number
 
 # %% [markdown]
+# ## When the copy pays
+#
+# On the lecture's machine, the copy takes less time than the difference of the two passes. So n is
+# 1: the copy pays in the first pass already, and each further pass over `R` saves the whole
+# difference. A copy for a single sum of all rows would be a waste: `C.sum(dim=1)` needs none.
+#
 # ## Figure 3.7: sums of rows and of columns
 #
-# The lecture compares row sums, `dim=1`, with column sums, `dim=0`, for rows of seven lengths m. In
-# one call, PyTorch adds neighbours in memory either to each other (`R` with `dim=1`, `C` with
-# `dim=0`), or each to a total of its own (`R` with `dim=0`, `C` with `dim=1`). Both ways use whole
-# lines and vector instructions. Which one is faster depends on the processor: at m = 32768, column
-# sums of `R` took 2.8 times as long as row sums on one machine that we tried, and 0.9 times as long
-# on another. The titles of the figure say how it is on yours.
+# The lecture compares row sums, `dim=1`, with column sums, `dim=0`, for rows of seven lengths m.
+# `R.sum(dim=1)` adds the numbers of a row, which are neighbours, to each other. `R.sum(dim=0)` adds
+# row after row to one total for each column. For `C`, rows and columns change places. So all four
+# calls use whole lines and vector instructions, and should take similar times.
 #
-# The last column has the rows of `C` in turn. They alone pay for both causes, and for 512 calls,
-# which weigh most where m is small. Where the other times per number grow with m, the matrix has
-# become too large for a fast cache.
+# The last column of the table has the rows of `C` in turn, with 512 calls.
 
 # %%
 SIZES = [512, 1024, 2048, 4096, 8192, 16384, 32768]
@@ -361,12 +383,21 @@ save(fig, "memory_layout_efficiency.png")
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
+# ## What the figure shows
+#
+# The four calls are close to each other: on the machines that we tried, `dim=0` and `dim=1` differ
+# by less than a factor of three. Which one is faster depends on the processor. Their times per
+# number grow when the matrix becomes too large for a fast cache.
+#
+# The rows of `C` in turn take many times as long for every m, but not for the same reason. At m =
+# 512, the 512 lines of a row fit into the fastest cache, and most of the time is the price of the
+# calls, of which each adds only 512 numbers. At m = 8192, this price is shared by 16 times as many
+# numbers, but the lines no longer fit, and most of the time goes into fetching them.
+#
 # ## The timer of the notes
 #
-# A mean time is the time of all calls divided by their number. The timer of the lecture's notes
-# leaves out the division by its 50 calls. So divide the times in the notes by 50 before you compare
-# them with the table. The ratio of two of them is right as it is. Below, that timer measures a call
-# that sleeps for 1 ms.
+# The timer in the lecture's notes gives the total time of 50 calls, so divide its times by 50 to
+# compare them with the table. Below, it measures a call that sleeps for 1 ms.
 
 # %%
 start = time.perf_counter()
@@ -380,11 +411,11 @@ print(f"notes' timer: {measured:.0f} ms for 1 ms (50 or more? {measured >= 50})"
 # %% [markdown]
 # ## What to take away
 #
-# - Memory comes in lines, and vector instructions add neighbours. A loop should use numbers that
+# - Memory comes in lines, and vector instructions add neighbours. Each call should use numbers that
 #   are neighbours in memory: the rows of a row-major matrix, the columns of a column-major one.
 # - Better than a loop is one call for all rows, or for all columns. Then PyTorch can go through the
 #   memory in the way that suits the layout.
-# - If you need the loop, and its pieces are no neighbours in memory, call `contiguous()` once,
+# - If you need the loop, and the numbers of a row are not neighbours, call `contiguous()` once,
 #   before the loop. The price is the time of the copy, and its memory.
 #
 # ## Try it

@@ -1,4 +1,4 @@
-"""devices.py: a device counts as present when an operation on it works; from which size it pays."""
+"""devices.py: a device counts as present when an operation on it works; a gain has to be clear."""
 
 import math
 
@@ -56,11 +56,12 @@ def test_cpu_is_always_measured():
         ([1, 3, 1], [2, 2, 2], 64),  # once faster, then not, counts from where it stays faster
         ([1, 1, 3], [2, 2, 2], math.inf),
         ([2, 2, 2], [2, 2, 2], math.inf),
+        ([1, 1, 1], [1.1, 1.3, 1.3], 32),  # a gain below 20 percent is none
     ],
 )
-def test_it_pays_from_the_size_on_from_which_it_stays_faster(fast, slow, size, monkeypatch):
+def test_clear_gain_counts_from_where_it_stays(fast, slow, size, monkeypatch):
     monkeypatch.setitem(NAMES, "SIZES", [16, 32, 64])
-    assert tour.pays_from(fast, slow) == size
+    assert tour.clearly_faster_from(fast, slow) == size
 
 
 def test_threads_are_one_or_all_and_stay_what_they_were():
@@ -69,7 +70,7 @@ def test_threads_are_one_or_all_and_stay_what_they_were():
     tour.milliseconds(lambda: threads.append(torch.get_num_threads()))
     assert set(threads) == {1}
     threads.clear()
-    tour.milliseconds_on_all_cores(lambda: threads.append(torch.get_num_threads()))
+    tour.milliseconds(lambda: threads.append(torch.get_num_threads()), tour.ALL_CORES)
     assert set(threads) == {tour.ALL_CORES}
     assert torch.get_num_threads() == before
 

@@ -258,10 +258,12 @@ def test_program_pasted_into_a_notebook_runs_with_its_defaults(name, notebook, r
 def test_what_stands_in_several_tours_is_the_same_text(function):
     texts = []
     for each in TOURS:
+        if function == "milliseconds" and each.name == "devices.py":
+            continue  # whose function takes a number of threads
         for node in ast.walk(ast.parse(each.path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name == function:
                 texts.append(ast.unparse(node))
-    assert len(texts) >= 7
+    assert len(texts) >= 6
     assert len(set(texts)) == 1
 
 

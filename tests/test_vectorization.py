@@ -88,14 +88,8 @@ def test_longest_loop_is_announced_and_says_how_far_it_is(monkeypatch, capsys):
     took = tour.time_longest_loop(torch.arange(5000.0))
     assert took == pytest.approx(10_000)
     assert seen == list(range(5000))
-    assert capsys.readouterr().out.splitlines() == [
-        "the loop over 5,000 numbers will take about 10.0 s",
-        "1,000 numbers after 2.0 s",
-        "2,000 numbers after 4.0 s",
-        "3,000 numbers after 6.0 s",
-        "4,000 numbers after 8.0 s",
-        "5,000 numbers after 10.0 s",
-    ]
+    line = "loop over 5,000 numbers, about 10.0 s: 20% 40% 60% 80% 100%\n"
+    assert capsys.readouterr().out == line
 
 
 def test_milliseconds_times_one_call():
