@@ -280,8 +280,9 @@ print("nothing saved, w.grad after two:", w.grad)
 # A tensor is a *leaf* if no recorded operation made it; its `grad_fn` is then None. Unless you ask
 # for more, by `retain_grad()`, `backward` fills `.grad` only for leaves that require grad. An
 # operation is recorded if one of its inputs requires grad. So `halves` below is a leaf although a
-# division made it, because nothing there required grad. `w.double()` is not a leaf, because the conversion of w to float64 was recorded.
-# `w.detach()` is w without the record: nothing computed from it is recorded, and it is a leaf.
+# division made it, because nothing there required grad. `w.double()` is not a leaf, because the
+# conversion of w to float64 was recorded. `w.detach()` is w without the record: nothing computed
+# from it is recorded, and it is a leaf.
 
 # %%
 w = torch.tensor([3.0, 4.0], requires_grad=True)

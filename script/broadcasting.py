@@ -7,7 +7,7 @@
 # called broadcasting. This script shows how it works, how much memory and time it saves, and what
 # `A * v` still spends its time on.
 #
-# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0+cu132, one
+# Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 # thread.
 
 # %%
@@ -153,11 +153,11 @@ print(f"loop, rows of 1 number  {calls:7.2f} ms")
 # Example output:
 # broadcast and loop: same B? True
 # broadcast and repeat: same B? True
-# loop_over_rows(A, v)     136.88 ms, 4.7 times as long as A * v
-# A * v.repeat(n, 1)        57.99 ms, 2.0 times as long as A * v
-# A * v                     28.98 ms
-# torch.mul(A, v, out=B)    10.75 ms
-# loop, rows of 1 number    58.07 ms
+# loop_over_rows(A, v)     156.43 ms, 4.5 times as long as A * v
+# A * v.repeat(n, 1)        69.29 ms, 2.0 times as long as A * v
+# A * v                     34.95 ms
+# torch.mul(A, v, out=B)    13.14 ms
+# loop, rows of 1 number   104.49 ms
 
 # %% [markdown]
 # ## The calls, and the memory
@@ -239,13 +239,13 @@ save(fig, "broadcasting_timing.png")
 # Example output:
 # nanoseconds per number
 # numbers in A  loop over rows  A * v.repeat(n, 1)  A * v  torch.mul(A, v, out=B)
-#       10,000          10.575               2.309  0.488                   0.539
-#      100,000          10.595               0.738  0.278                   0.300
-#    1,000,000          11.500               4.832  0.582                   0.580
-#    3,000,000          12.628               6.061  0.559                   0.575
-#    8,000,000          13.343               6.562  1.174                   1.253
-#    9,000,000          14.754               6.826  3.369                   1.171
-#   20,000,000          14.739               5.715  3.034                   1.255
+#       10,000          11.355               2.763  0.708                   0.608
+#      100,000          11.547               0.954  0.368                   0.374
+#    1,000,000          12.874               1.355  0.754                   0.679
+#    3,000,000          15.378               2.056  0.953                   0.677
+#    8,000,000          15.096               2.186  1.250                   1.222
+#    9,000,000          15.419               6.623  3.384                   1.236
+#   20,000,000          15.348               6.665  3.415                   1.243
 # figure: ...broadcasting_timing.png
 
 # %% [markdown]

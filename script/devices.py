@@ -153,7 +153,7 @@ for name in DEVICES:
     done = 1000 * (time.perf_counter() - start)
     print(f"{name}: the call returned after {returned:.2f} ms, it was done after {done:.2f} ms")
 # Example output:
-# cpu: the call returned after 14.31 ms, it was done after 14.33 ms
+# cpu: the call returned after 11.63 ms, it was done after 11.64 ms
 
 # %% [markdown]
 # ## Why the size decides
@@ -278,14 +278,14 @@ save(draw_times(times), "devices_matmul.png")
 # Example output:
 # milliseconds (all cores: 2 threads)
 #    n  cpu, one thread  cpu, all cores
-#   16           0.0045          0.0044
-#   32           0.0055          0.0054
-#   64           0.0105          0.0122
-#  128           0.0563          0.0547
-#  256           0.4514          0.2768
-#  512           3.3464          2.0169
-# 1024          29.0739         15.0721
-# all cores beat one thread from n = 256
+#   16           0.0040          0.0042
+#   32           0.0046          0.0025
+#   64           0.0059          0.0090
+#  128           0.0456          0.0272
+#  256           0.2599          0.1576
+#  512           2.3824          1.3242
+# 1024          16.2967          9.7360
+# all cores beat one thread from n = 128
 # no accelerator works here
 # figure: ...devices_matmul.png
 
@@ -321,10 +321,10 @@ for name in DEVICES:
             print(f"{name:6}  {str(dtype):14} {dtype.itemsize:6} {ms:10.3f} {error:6.0e}")
 # Example output:
 # device  dtype           bytes  time (ms)  error
-# cpu     torch.float64       8      1.061  0e+00
-# cpu     torch.float32       4      0.455  7e-07
-# cpu     torch.bfloat16      2      0.137  3e-03
-# cpu     torch.float16       2      0.523  4e-04
+# cpu     torch.float64       8      0.664  0e+00
+# cpu     torch.float32       4      0.282  7e-07
+# cpu     torch.bfloat16      2      0.061  3e-03
+# cpu     torch.float16       2      0.280  4e-04
 
 # %% [markdown]
 # ## Reading the table
@@ -342,6 +342,9 @@ for name in DEVICES:
 #   time.
 # - Wait for the device before you read a clock, and measure before you choose a dtype for its
 #   speed.
+#
+# There are other devices, too. Google's TPUs, for example, work with PyTorch by the package
+# torch_xla, which this lecture does not use.
 #
 # Horace He's article "Making Deep Learning Go Brrrr From First Principles"
 # (https://horace.io/brrr_intro.html) explains what a GPU spends its time on: computing, moving

@@ -130,9 +130,9 @@ for d in [1, LONG // 10, LONG]:
     twelve_vectors = 6 * copy * d / LONG
     print(f"d = {d:10,}: a step takes {one_step:7.3f} ms, 12 vectors take {twelve_vectors:7.3f} ms")
 # Example output:
-# d =          1: a step takes   0.104 ms, 12 vectors take   0.000 ms
-# d =  1,000,000: a step takes   5.015 ms, 12 vectors take   5.904 ms
-# d = 10,000,000: a step takes 101.461 ms, 12 vectors take  59.039 ms
+# d =          1: a step takes   0.105 ms, 12 vectors take   0.000 ms
+# d =  1,000,000: a step takes   5.157 ms, 12 vectors take   5.410 ms
+# d = 10,000,000: a step takes  93.877 ms, 12 vectors take  54.104 ms
 
 # %% [markdown]
 # ## What the times say
@@ -140,7 +140,7 @@ for d in [1, LONG // 10, LONG]:
 # For d = 1 there is next to nothing to move: this is the time of the calls alone, from Python to
 # PyTorch and inside it. If the calls were all, d = 10,000,000 would take no longer. If moving
 # vectors were the rest, a step would take about as long as its 12 vectors. Where the last line
-# shows far more, something else must cost time.
+# shows far more (twice as much, say), something else may cost time.
 #
 # ## Two new vectors in every step
 #
@@ -289,16 +289,16 @@ if math.isnan(faults):
 save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.png")
 # Example output:
 #          d   a step  a step, KEEP  12 vectors  faults  faults, KEEP
-#          1    0.111         0.137       0.000       0             0
-#      1,000    0.115         0.155       0.006       0             0
-#    100,000    0.395         0.531       0.593       0             0
-#  1,000,000    3.645         4.799       5.932       0             0
-#  3,000,000   13.434        15.369      17.795       0             0
-#  8,000,000   40.568        42.811      47.454       0             0
-# 10,000,000   91.616        43.350      59.317  19,532             0
-# w.sub_(w.grad, alpha=eta)  as usual   91.6 ms, 19,532 faults;  KEEP   43.4 ms, 0 faults
-# torch.optim.SGD            as usual   89.5 ms, 19,532 faults;  KEEP   54.4 ms, 0 faults
-# w -= eta * w.grad          as usual  118.1 ms, 29,298 faults;  KEEP   62.5 ms, 0 faults
+#          1    0.126         0.143       0.000       0             0
+#      1,000    0.123         0.147       0.005       0             0
+#    100,000    0.488         0.410       0.538       0             0
+#  1,000,000    3.479         3.599       5.382       0             0
+#  3,000,000   12.075        12.739      16.147       0             0
+#  8,000,000   52.601        39.495      43.058   7,780             0
+# 10,000,000   93.810        50.315      53.822  19,532             0
+# w.sub_(w.grad, alpha=eta)  as usual   93.8 ms, 19,532 faults;  KEEP   50.3 ms, 0 faults
+# torch.optim.SGD            as usual   93.2 ms, 19,532 faults;  KEEP   47.4 ms, 0 faults
+# w -= eta * w.grad          as usual  122.6 ms, 29,298 faults;  KEEP   56.7 ms, 0 faults
 # figure: ...gd_nd_cost.png
 
 # %% [markdown]
@@ -309,9 +309,12 @@ save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.pn
 #   which of the two costs your own training pays.
 # - In the row of 10,000,000 the lecture's machine counts the 19,532 page faults of two new vectors
 #   as usual, and none with the variables. Compare the two times of this row.
-# - With the variables all three updates have no page faults there. `w -= eta * w.grad` makes a
-#   third new vector in each step: as usual this costs page faults, too. With the variables it still
-#   has to write this vector and read it again.
+# - In the row of 8,000,000 a vector is a little below 32 MiB, and malloc keeps it. Still there may
+#   be page faults, because malloc also gives memory back if much of it is unused. The variables
+#   stop this, too.
+# - With the variables all three updates have no page faults at 10,000,000. As usual
+#   `w -= eta * w.grad` has half as many again, because it makes a third new vector in each step.
+#   With the variables it still has to write this vector and read it again.
 # - `12 vectors` says how the time grows with d, not what it is: a step may well beat it.
 #
 # Small differences mean nothing, because other programs use the machine as well. In rows without

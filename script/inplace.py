@@ -177,8 +177,8 @@ print(f"three new tensors: {three_new_tensors:6.2f} ms")
 print(f"in place:          {in_place:6.2f} ms")
 # Example output:
 # average: 1.5 same as the new one? True
-# three new tensors:  77.49 ms
-# in place:           12.80 ms
+# three new tensors:  97.57 ms
+# in place:           13.82 ms
 
 # %% [markdown]
 # ## How long does a sum take?
@@ -204,10 +204,10 @@ print(f"torch.add(x, y, out=z)  {existing:6.2f} ms")
 print(f"x.add_(y)               {in_place:6.2f} ms")
 print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)")
 # Example output:
-# x + y                    31.23 ms
-# torch.add(x, y, out=z)   10.61 ms
-# x.add_(y)                 6.28 ms
-# x + y takes 2.9 times as long as torch.add(x, y, out=z)
+# x + y                    29.18 ms
+# torch.add(x, y, out=z)    9.29 ms
+# x.add_(y)                 7.06 ms
+# x + y takes 3.1 times as long as torch.add(x, y, out=z)
 
 # %% [markdown]
 # ## Large blocks are not kept
@@ -367,14 +367,14 @@ if np.isnan(faults["x + y"][0]):
 save(draw_times(times, times_keep), "inplace_allocation.png")
 # Example output:
 # numbers in x  x + y  torch.add(out=z)  x.add_(y)  x + y, KEEP  faults  faults, KEEP
-#      100,000   0.26              0.24       0.17         0.30       0             0
-#      300,000   1.02              0.69       0.33         0.87       0             0
-#    1,000,000   1.05              0.85       0.61         0.98       0             0
-#    3,000,000   1.16              1.10       0.80         1.14       0             0
-#    8,000,000   5.27              4.24       2.30         4.22       0             0
-#    9,000,000  16.81              4.75       3.68         4.02   8,790             0
-#   10,000,000  12.87              4.38       3.22         2.97   9,766             0
-#   20,000,000  13.63              4.74       3.28         2.53  19,532             0
+#      100,000   0.20              0.21       0.16         0.22       0             0
+#      300,000   0.60              0.58       0.30         0.72       0             0
+#    1,000,000   0.68              0.61       0.43         0.62       0             0
+#    3,000,000   0.90              0.72       0.48         0.62       0             0
+#    8,000,000   1.13              0.91       0.59         0.92       0             0
+#    9,000,000   2.83              1.05       0.73         1.01   8,790             0
+#   10,000,000   2.68              1.04       0.60         1.02   9,766             0
+#   20,000,000   2.79              1.04       0.72         1.19  19,532             0
 # most page faults of torch.add(out=z): 0
 # figure: ...inplace_allocation.png
 
@@ -399,8 +399,8 @@ save(draw_times(times, times_keep), "inplace_allocation.png")
 #
 # - An operation in place, or with `out=`, needs no new memory. This can save more time than the
 #   arithmetic takes, if the tensors are large.
-# - Every other name, view or NumPy array of the tensor changes with it. Autograd refuses an
-#   operation in place if it would make a gradient wrong.
+# - Every other name, view or NumPy array of the tensor changes with it. If an operation in place
+#   has overwritten what `backward` needs, `backward` fails.
 # - If you cannot change the code, you can start it with the two variables, in a Linux shell:
 #   `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. This helps with
 #   glibc's malloc, on the CPU, if each step makes tensors above 32 MiB anew. The training of a

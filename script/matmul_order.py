@@ -178,8 +178,8 @@ time_right = milliseconds(lambda: A @ (B @ C))
 print(f"(A @ B) @ C: {time_left:.3f} ms")
 print(f"A @ (B @ C): {time_right:.3f} ms, {time_right / time_left:.1f} times as long")
 # Example output:
-# (A @ B) @ C: 0.257 ms
-# A @ (B @ C): 3.830 ms, 14.9 times as long
+# (A @ B) @ C: 0.228 ms
+# A @ (B @ C): 3.595 ms, 15.8 times as long
 
 # %% [markdown]
 # ## Thin products are slower than their count
@@ -213,10 +213,10 @@ print_rate("A @ B, 16 columns", A, B_wide)
 print_rate("AB @ C", A @ B, C)
 print_rate("A @ BC", A, B @ C)
 # Example output:
-# A @ B, 8 columns: 0.181 ms, 11.6 million multiply-adds per ms
-# A @ B, 16 columns: 0.181 ms, 23.1 million multiply-adds per ms
-# AB @ C: 0.088 ms, 23.9 million multiply-adds per ms
-# A @ BC: 4.807 ms, 27.9 million multiply-adds per ms
+# A @ B, 8 columns: 0.124 ms, 16.9 million multiply-adds per ms
+# A @ B, 16 columns: 0.089 ms, 47.1 million multiply-adds per ms
+# AB @ C: 0.044 ms, 47.3 million multiply-adds per ms
+# A @ BC: 2.010 ms, 66.8 million multiply-adds per ms
 
 # %% [markdown]
 # ## The inner size p
@@ -285,14 +285,14 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # Example output:
 # milliseconds
 #    p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)
-#    8        0.227        3.716      0.233                  0.079                  2.576
-#   16        0.245        3.871      0.351                  0.159                  2.616
-#   32        0.538        5.330      0.533                  0.317                  2.695
-#   64        1.109        5.719      1.137                  0.634                  2.854
-#  128        1.529        4.813      1.211                  1.268                  3.171
-#  256        2.736        5.378      3.076                  2.537                  3.805
-#  512        6.661        6.554      6.467                  5.073                  5.073
-# 1024       10.761        8.127      8.008                 10.147                  7.610
+#    8        0.166        2.850      0.166                  0.067                  2.187
+#   16        0.173        2.918      0.173                  0.135                  2.221
+#   32        0.269        2.970      0.267                  0.269                  2.288
+#   64        0.711        3.438      0.537                  0.538                  2.423
+#  128        0.961        4.014      1.120                  1.077                  2.692
+#  256        2.146        3.928      2.121                  2.154                  3.231
+#  512        5.118        4.676      5.425                  4.307                  4.307
+# 1024        9.220        6.704      6.571                  8.615                  6.461
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
@@ -319,9 +319,9 @@ print(f"A @ B @ x: {count_left:,} multiply-adds, {time_left:.3f} ms")
 print(f"A @ (B @ x): {count_right:,} multiply-adds, {time_right:.3f} ms")
 print(f"count {count_left / count_right} times, time {time_left / time_right:.1f} times")
 # Example output:
-# A @ B @ x: 134,479,872 multiply-adds, 4.507 ms
-# A @ (B @ x): 524,288 multiply-adds, 0.196 ms
-# count 256.5 times, time 23.0 times
+# A @ B @ x: 134,479,872 multiply-adds, 2.792 ms
+# A @ (B @ x): 524,288 multiply-adds, 0.098 ms
+# count 256.5 times, time 28.6 times
 
 # %% [markdown]
 # ## The results differ by rounding

@@ -100,10 +100,10 @@ print(f"torch.sum(w * w)      {milliseconds(lambda: torch.sum(w * w)):8.3f} ms")
 print(f"w.dot(w)              {milliseconds(lambda: w.dot(w)):8.3f} ms")
 # Example output:
 # same sums? True
-# loop over w            309.878 ms
-# loop over w.tolist()     7.308 ms
-# torch.sum(w * w)         0.026 ms
-# w.dot(w)                 0.009 ms
+# loop over w            319.541 ms
+# loop over w.tolist()     7.228 ms
+# torch.sum(w * w)         0.031 ms
+# w.dot(w)                 0.010 ms
 
 # %% [markdown]
 # ## What a call costs
@@ -126,11 +126,11 @@ for n in [1, 100]:
     w = torch.ones(n, device=DEVICE)
     print(f"w.dot(w), n = {n:<3}      {1000 * milliseconds(lambda: w.dot(w)):8.2f} us")
 # Example output:
-# w[0].item()                1.62 us
-# 100,000 times that        161.6 ms
-# loop over w               175.4 ms
-# w.dot(w), n = 1            1.60 us
-# w.dot(w), n = 100          1.78 us
+# w[0].item()                3.13 us
+# 100,000 times that        312.6 ms
+# loop over w               313.4 ms
+# w.dot(w), n = 1            2.66 us
+# w.dot(w), n = 100          2.69 us
 
 # %% [markdown]
 # ## Where the time goes
@@ -218,16 +218,16 @@ ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=Fals
 fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
 save(fig, "vectorization_timing.png")
 # Example output:
-# loop over 5,000,000 numbers, about 11.5 s: 20% 40% 60% 80% 100%
+# loop over 5,000,000 numbers, about 15.1 s: 20% 40% 60% 80% 100%
 # nanoseconds per number
 # numbers in w  loop over w  loop over w.tolist()  torch.sum(w * w)  w.dot(w)
-#            1       3779.8                 677.5          5978.770  2196.692
-#           10       4146.5                 144.3           722.541   270.857
-#          100       3200.9                  69.4            68.407    26.405
-#        1,000       3240.2                  68.3             6.952     2.783
-#       10,000       3299.8                  73.4             0.979     0.346
-#      100,000       3320.6                  70.2             0.259     0.090
-#    5,000,000       2422.7                 106.9             1.162     0.232
+#            1       2604.3                 479.0          3825.833  1331.767
+#           10       2378.1                 114.2           377.861   130.020
+#          100       1563.4                  49.9            41.398    14.168
+#        1,000       1735.6                  62.8             5.063     1.548
+#       10,000       2049.6                  50.9             0.620     0.195
+#      100,000       1869.2                  46.3             0.203     0.069
+#    5,000,000       2262.0                  73.2             0.707     0.203
 # figure: ...vectorization_timing.png
 
 # %% [markdown]
