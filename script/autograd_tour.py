@@ -426,9 +426,9 @@ print("snap:", snap)
 #
 # This loop halves w in each of three steps. The list `log` keeps snapshots of w. The list `shared`
 # keeps only `w.detach()`: three tensors in the same memory, so in the end all show the last w.
-# `average` becomes the mean of w over the steps, which is often a better model than the last w. It
-# needs no `clone`, because += copies the numbers, but it needs `detach`, or else each addition
-# would be recorded.
+# `average` becomes the mean of w over the steps. (In training with random data such a mean can be a
+# better model than the last w.) It needs no `clone`, because += adds the numbers to a tensor of its
+# own, but it needs `detach`, or else each addition would be recorded.
 
 # %%
 w = torch.tensor([8.0, 4.0], requires_grad=True)

@@ -8,7 +8,6 @@
 # `A * v` still spends its time on.
 #
 # Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
-# thread.
 
 # %%
 import os
@@ -179,11 +178,9 @@ print(f"loop, rows of 1 number  {calls:7.2f} ms")
 # If new memory is the cause, then on Linux the time per number of `A * v` jumps between 8 and 9
 # million numbers, and that of `torch.mul(A, v, out=B)` does not.
 #
-# The repeat should jump earlier. It frees two tensors per call, the copies and the product. Linux
-# takes free memory back when too much of it lies together at the end of the program's memory, and
-# two tensors are too much sooner than one. We counted the new pages per call on one Linux machine,
-# for a million numbers: none for `A * v`, and 1921 for the repeat, which is nearly all of its two
-# tensors.
+# The repeat frees two tensors per call, the copies and the product. It may need new memory earlier:
+# for a million numbers we counted no new pages per call of `A * v` on a Linux machine, and at times
+# 1921 for the repeat, which is nearly all of its two tensors.
 #
 # Every row has 1000 numbers, so the loop pays for its calls at every size.
 
@@ -253,8 +250,8 @@ save(fig, "broadcasting_timing.png")
 #
 # Look at the last two columns of the table, between 8 and 9 million: on Linux `A * v` should part
 # from `torch.mul(A, v, out=B)` there. Before, both may grow slowly, as `A` no longer fits in the
-# processor's cache. The repeat's column should jump where its two tensors become new memory in
-# every call. From 9 million on `A * v` pays this price, too, for one tensor.
+# processor's cache. The repeat's column jumps where its two tensors become new memory in every
+# call, at 9 million or earlier. From 9 million on `A * v` pays this price, too, for one tensor.
 
 # %%
 def draw_number(ax: plt.Axes, x: float, y: float, number: int, color: str, dashed: bool) -> None:

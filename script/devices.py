@@ -295,9 +295,9 @@ save(draw_times(times), "devices_matmul.png")
 # In the figure, look at both ends. On the left, expect no clear gain from all cores. On the
 # right, k cores can be up to k times as fast as one. Cores that other programs keep busy help
 # less, or not at all. (`inf` means: not even at the largest n.) With a GPU, see where its two
-# curves cross "cpu, all cores": from there on the GPU is faster, with moving and without. The
-# distance between the two is the time of moving. This n differs from machine to machine, so read
-# yours.
+# curves cross "cpu, all cores": from there on the GPU is faster, with moving and without. On log
+# axes the distance between the two curves is a ratio: it shows how much moving adds. The crossing
+# differs from machine to machine, so read yours.
 #
 # Smaller numbers can save time, too. With fewer bytes per number, less is moved, and a device
 # that has instructions for the dtype may multiply faster. Without them, the product can be many

@@ -378,7 +378,7 @@ for number in [math.inf, math.nan, 65504.0, 2.0**-14, 2.0**-24, 0.0]:
 #
 # There is one exception. If one of the two is a single number (a Python number, or a tensor of
 # shape ()) and the other has at least one axis, a single float beside floats, or a single int
-# beside ints, changes nothing. A single float beside ints makes them float32, the default dtype. In
+# beside ints, changes nothing. A Python float beside ints makes them float32, the default dtype. In
 # `add_one_by_one` total and value both have shape (), so the rule holds, not the exception.
 
 # %%
@@ -437,8 +437,8 @@ print("head(hidden.float()):", head(hidden.float()).dtype)
 # so it needs a sum, and PyTorch computes it in float32. `backward` uses the dtypes that the
 # operations had, and needs no autocast.
 #
-# The gradient of a float32 parameter is in float32 again. So the many small updates add up in
-# float32: in bfloat16 a parameter could stall, as our sum did.
+# The gradient of a float32 parameter is in float32 again. Since the parameters stay in float32,
+# the many small updates add up there: in bfloat16 a parameter could stall, as our sum did.
 
 # %%
 model = nn.Linear(4, 1)

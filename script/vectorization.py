@@ -148,8 +148,9 @@ for n in [1, 100]:
 # ## Over the sizes
 #
 # We measure the time per number, up to the lecture's five million numbers. A loop pays for every
-# number, so its time per number hardly falls. A call of `torch.sum` or `w.dot` is paid once, so its
-# time per number falls as n grows, until the work on the numbers takes longer than the call.
+# number, so its time per number falls little once n is large. A call of `torch.sum` or `w.dot` is
+# paid once, so its time per number falls as n grows, until the work on the numbers takes longer
+# than the call.
 #
 # Then it may rise again. Up to 100,000 numbers `w` and its squares have at most 0.4 MB each, and
 # stay in the processor's fast memory, the cache. Five million numbers have 20 MB, and most caches
@@ -239,8 +240,8 @@ save(fig, "vectorization_timing.png")
 # In the last row compare the last two columns with the row above. `torch.sum(w * w)` should rise by
 # more nanoseconds than `w.dot(w)`: it reads `w`, writes the squares and reads them, which is three
 # times as much traffic with the memory as to read `w` once. The loop over a list may rise, too,
-# since its list and its Python numbers take 160 MB. The loop over `w` should hardly notice. Its
-# calls cost more than any memory.
+# since its list and its Python numbers take 160 MB. For the loop over `w` the memory should matter
+# least, compared with its calls.
 #
 # ## Two sums that differ
 #
