@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
+
 def f(x: torch.Tensor) -> torch.Tensor:
     """||x||^2 / 2 of a vector x."""
     return (x * x).sum() / 2

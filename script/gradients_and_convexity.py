@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import torch
 
+
 def bowl(w: torch.Tensor) -> torch.Tensor:
     """Half the sum of the squares of the entries of w; for one number, w^2 / 2."""
     return (w**2).sum() / 2

@@ -185,7 +185,7 @@ def drawing() -> Iterator[dict[str, Figure]]:
 def draw(name: str, figure: str) -> Figure:
     """A figure of a tour as its cell draws it, live and laid out."""
     whole = read(ROOT / "script" / f"{name}.py")
-    (cell,) = [cell for cell in whole.showing if f'save(fig, "{figure}"' in cell.code]
+    (cell,) = [cell for cell in whole.showing if f'"{figure}"' in cell.code]
     with tempfile.TemporaryDirectory() as folder, drawing() as figures:
         (Path(folder) / "figures").mkdir()
         assert alone(whole, cell, Path(folder)) == []

@@ -1,4 +1,4 @@
-"""dtypes.py: the errors of its sums are bounded, and its figures show bits and errors as they are."""
+"""dtypes.py: the errors of its sums are bounded, its figures show bits and errors as they are."""
 
 import math
 import struct

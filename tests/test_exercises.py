@@ -268,8 +268,8 @@ PROGRAMS = [
     ),
     Exercise("gd_nd_torch", "", "", "1000 19 gradient ...", "--eta 0.75"),
     Exercise("gd_nd_torch", "", "", "2 80 max_iters ...", "--d 2 --eta 2"),
-    Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 1.4", "2... iterations, stop: gradient, ..."),
-    Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 2.0", "... iterations, stop: diverged, ..."),
+    Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 1.4", "2... iterations, stop: gradient..."),
+    Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 2.0", "... iterations, stop: diverged..."),
 ]
 
 
@@ -285,11 +285,13 @@ def printed_by_cell(tour_read: Tour, cell: Cell, folder: Path) -> str:
 
 def changed_cell(before: Tour, after: Tour) -> int:
     """The number, among the cells that show something, of the one that an exercise runs."""
-    for i, (old, new) in enumerate(zip(before.cells, after.cells, strict=True)):
+    shown_earlier = 0
+    for old, new in zip(before.cells, after.cells, strict=True):
         if old.lines != new.lines:
             break
-    shown_earlier = [cell for cell in before.cells[:i] if cell.shows]
-    return len(shown_earlier)
+        if old.shows:
+            shown_earlier += 1
+    return shown_earlier
 
 
 @pytest.mark.parametrize("exercise", TOURS, ids=identify)

@@ -159,6 +159,7 @@ def test_line_without_a_label_is_found_unless_it_stands_upright(curves):
 
 
 def test_figure_without_a_table_or_without_curves_is_found(curves):
-    assert misdrawn_lines(curves.figure, "figure: x.png\n") == ["no table is printed with the figure"]
+    (complaint,) = misdrawn_lines(curves.figure, "figure: x.png\n")
+    assert complaint == "no table is printed with the figure"
     curves.get_lines()[0].remove()
     assert misdrawn_lines(curves.figure, TABLE) == ["only ['the other way'] are drawn"]

@@ -7,8 +7,8 @@ import torch
 from conftest import ROOT, defined, drawing
 from figure_checks import table_in
 from matplotlib.patches import Rectangle
-from tour import define, read
 from torch.utils.flop_counter import FlopCounterMode
+from tour import define, read
 
 tour = defined("matmul_order")
 

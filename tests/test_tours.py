@@ -121,7 +121,7 @@ SPOILED_CELL = {
     "a wildcard for two lines": ("# version: ...\n# four: 4", "# ...", "got: four: 4"),
     "nothing but wildcards": ("# figure: figures/small.png", "# ..., ...", "nothing but wildcards"),
     "an example of nothing": (ROWS, "# ...", "nothing but wildcards"),
-    "an example too short": ("\n# n = 2  1.25e-03 ms", "", "expected: (no more)\n     got: a takes"),
+    "an example too short": ("\n# n = 2  1.25e-03 ms", "", "(no more)\n     got: a takes"),
     "an example's row renamed": ("# n = 2 ", "# m = 2 ", "expected: m = 2"),
     "an example's words changed": ("as long as b\n\n#", "as long as c\n\n#", "as long as c"),
     "an example's rows exchanged": (ROWS, "\n".join(ROWS.splitlines()[::-1]), "expected: a takes"),
