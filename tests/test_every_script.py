@@ -90,6 +90,7 @@ def test_lines_of_a_timing_figure_are_the_numbers_printed_with_it(name, figure, 
     with drawing() as figures:
         (tmp_path / "figures").mkdir()
         printed = tour.run_cell(whole, cell_that_draws(whole, figure), tmp_path)
+    plt.close("all")
     assert misdrawn_lines(figures[figure], printed) == []
 
 
@@ -142,6 +143,7 @@ def test_tour_goes_on_where_its_figure_cannot_be_written(name, tmp_path, capsys)
     (tmp_path / "figures").touch()
     definitions = tour.read(ROOT / "script" / f"{name}.py").definitions(tmp_path)
     definitions["save"](plt.figure(), "x.png")
+    plt.close("all")
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"no figure: {(tmp_path / 'figures' / 'x.png').as_uri()} ")
 
@@ -152,6 +154,7 @@ def test_program_whose_figure_cannot_be_written_says_so_last(name, tmp_path, mon
     monkeypatch.setattr(load_script(name), "FIGURES", tmp_path / "figures")
     with pytest.raises(SystemExit) as exit_:
         load_script(name).main([])
+    plt.close("all")
     assert capsys.readouterr().out
     (line,) = str(exit_.value.code).splitlines()  # a text: to stderr, with status 1
     assert line.startswith(f"no figure: {(tmp_path / 'figures').as_uri()}/")
@@ -164,6 +167,7 @@ def test_copied_into_a_home_it_draws_there(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(home)
     monkeypatch.setattr(sys, "argv", [copy])
     runpy.run_path(copy, run_name="__main__")
+    plt.close("all")
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert printed.splitlines()[-1] == f"figure: {(home / 'figures' / FIRST).as_uri()}"
@@ -194,7 +198,8 @@ def test_docstrings_of_a_program_show_what_it_prints(name, run_of):
 def test_options_count_in_an_ipython_console(name, tmp_path):
     """%run in a console, where sys.ps1 is set."""
     shutil.copy(ROOT / "script" / f"{name}.py", tmp_path)
-    run = python("-m", "IPython", "-c", f"%run {name}.py --eta 3", cwd=tmp_path)
+    environ = {"HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
+    run = python("-m", "IPython", "-c", f"%run {name}.py --eta 3", cwd=tmp_path, **environ)
     assert "diverged" in run.stdout, run.stdout + run.stderr
 
 
@@ -205,6 +210,7 @@ def test_figures_of_a_program_are_fit_to_read(name, tmp_path, monkeypatch):
     with drawing() as figures:
         load_script(name).main([])
     found = {figure: complaints(artists) for figure, artists in figures.items()}
+    plt.close("all")
     assert found == {figure: [] for figure in SCRIPTS[name].figures}
 
 

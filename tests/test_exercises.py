@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import tour
 from conftest import ROOT, drawing, python
@@ -280,7 +281,9 @@ def identify(exercise: Exercise) -> str:
 def printed_by_cell(tour_read: Tour, cell: Cell, folder: Path) -> str:
     with drawing():
         (folder / "figures").mkdir(parents=True)
-        return tour.run_cell(tour_read, cell, folder)
+        printed = tour.run_cell(tour_read, cell, folder)
+    plt.close("all")
+    return printed
 
 
 def changed_cell(before: Tour, after: Tour) -> int:
