@@ -218,7 +218,7 @@ print("V.stride():", V.stride(), " V.shape:", V.shape)
 # `AT.contiguous()` copies `AT` to a storage of its own, in row-major order. If a tensor is
 # contiguous already, `contiguous` returns this same tensor. Copying takes time and memory, but then
 # a loop over the rows reads neighbouring places, which is faster. In `memory_layout.py`, on the
-# lecture's machine, such a loop takes some ten times as long before the copy as after it, and the
+# lecture's machine, such a loop takes many times as long before the copy as after it, and the
 # first loop already saves more time than the copy takes.
 
 # %%
