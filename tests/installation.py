@@ -1,0 +1,111 @@
+"""A copy of the repository for the tests of the installers, with a stand-in for uv."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from pip._vendor.distlib.scripts import ScriptMaker
+
+WINDOWS = os.name == "nt"
+EXE = ".exe" if WINDOWS else ""
+FILES = ("requirements.txt", "script/install.py", "script/install.sh", "script/install.ps1")
+CHECK = """import os
+exec(os.environ.get("ON_CHECK", ""))
+print("check: PYTHONPATH=" + os.environ.get("PYTHONPATH", ""))
+"""
+
+
+def make_uv(folder: Path) -> Path:
+    """Make a program uv of stand_in_uv.py: a script, or uv.exe on Windows."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "stand_in_uv.py", source / "uv")
+    maker = ScriptMaker(str(source), str(folder))
+    maker.executable = sys.executable
+    maker.set_mode = True
+    maker.make("uv")
+    return folder / f"uv{EXE}"
+
+
+class Course:
+    """A copy of the repository in a folder of its own, and the variables of its user."""
+
+    def __init__(self, folder: Path):
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.log = folder / "log"
+        self.uv = make_uv(folder / "programs")
+        if not os.access(self.uv, os.X_OK):
+            pytest.skip(f"{folder} forbids programs (noexec): set TMPDIR to another folder")
+        self.variables = {
+            **{name: os.environ[name] for name in ("SYSTEMROOT", "TEMP") if name in os.environ},
+            "PATH": os.defpath,
+            "HOME": str(self.home),
+            "USERPROFILE": str(self.home),
+            "APPDATA": str(self.home),
+            "PIP_CONFIG_FILE": os.devnull,
+            "STAND_IN_LOG": str(self.log),
+        }
+        self.move_to(folder / "un d\u00e9p\u00f4t")
+        (self.root / "script").mkdir(parents=True)
+        for name in FILES:
+            shutil.copy(ROOT / name, self.root / name)
+        (self.root / "script" / "check_environment.py").write_text(CHECK)
+
+    def move_to(self, root: Path) -> None:
+        """Say where the copy is from now on."""
+        self.root = root
+        self.venv = root / ".venv"
+        self.python = self.venv / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+    def site_packages(self) -> Path:
+        pattern = "Lib/site-packages" if WINDOWS else "lib/python3*/site-packages"
+        (folder,) = self.venv.glob(pattern)
+        return folder
+
+    def start(self, command: list, folder: Path | None = None, **variables: str):
+        return subprocess.Popen(
+            command,
+            cwd=folder or self.root,
+            env={**self.variables, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    def run(self, command: list, folder: Path | None = None, **variables: str):
+        """Run a command. Returns (exit status, standard output, standard error)."""
+        process = self.start(command, folder, **variables)
+        try:
+            stdout, stderr = process.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return process.returncode, stdout, stderr
+
+    def install_command(self, shell: str = "bash") -> list:
+        return [sys.executable, "-I", self.root / "script" / "install.py", shell]
+
+    def install(self, shell: str = "bash", folder: Path | None = None, **variables: str):
+        """Run install.py as a door does. Returns (exit status, standard output, standard error)."""
+        variables = {"UV": str(self.uv), "PYTHONUTF8": "1", **variables}
+        return self.run(self.install_command(shell), folder, **variables)
+
+    def calls(self) -> list[dict]:
+        """The calls of uv: "words", "variables" and "folder"."""
+        if not self.log.exists():
+            return []
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def install_call(self) -> dict:
+        """The one call of uv that installs."""
+        calls = [call for call in self.calls() if "--requirement" in call["words"]]
+        (call,) = [call for call in calls if "--no-index" not in call["words"]]
+        return call
