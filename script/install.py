@@ -555,9 +555,7 @@ def choose_torch_build(variables: dict[str, str], named: str) -> str:
     if result.returncode != 0:
         check_wheels()
         print(result.stderr, end="", file=sys.stderr)
-        fail(
-            "choosing the torch build failed. Check the network, the proxy (HTTPS_PROXY), run again."
-        )
+        fail("choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), rerun.")
 
     found = re.search(r"\+ torch==[\w.]+(\+\w+)?", result.stderr)
     if found is None:
@@ -646,7 +644,7 @@ def check_environment(users: dict[str, str]) -> None:
         [str(PYTHON), str(ROOT / "script" / "check_environment.py")], env=users, close_fds=False
     )
     if result.returncode != 0:
-        fail("the packages are there and do not work. The lines above say why, and what helps.")
+        fail("the packages are there, and not all is well. The lines above say why, what helps.")
 
 
 def show_next_steps(shell: str, started_in: str) -> None:

@@ -496,9 +496,9 @@ OWN_MESSAGE = "uv's own message above is the cause. "
     ("step", "said", "sentence"),
     [
         ("VENV", "cache!", "making .venv failed: " + OWN_MESSAGE + "Set UV_CACHE_DIR where its"),
-        ("DRY_RUN", "dns error", "choosing the torch build failed. Check the network, the proxy"),
+        ("DRY_RUN", "dns error", "choosing the torch build failed. Check the network or proxy"),
         ("INSTALL", "No space left", "installing the packages failed: " + OWN_MESSAGE),
-        ("CHECK", "import torch: no", "The lines above say why, and what helps."),
+        ("CHECK", "import torch: no", "not all is well. The lines above say why, what helps."),
     ],
 )
 def test_a_failing_step_shows_the_reason_and_the_next_run_goes_on(course, step, said, sentence):
