@@ -494,7 +494,7 @@ def install_packages(variables: dict[str, str]) -> None:
 
     pip is there for those who type `pip install` with .venv active, and for %pip in a notebook.
     """
-    packages = ["--requirement", str(ROOT / "requirements.txt"), "pip"]
+    packages = ["--requirement", str(ROOT / "requirements.txt"), "pip>=25"]
     named = variables.get("UV_TORCH_BACKEND", "")
     _, named_before = read_marker()
     if named in ("", named_before) and are_there(variables, packages):
@@ -547,15 +547,15 @@ def choose_torch_build(variables: dict[str, str], named: str) -> str:
         words += ["--reinstall-package", "torch"]
     patient = {"UV_HTTP_RETRIES": "1", **variables}
     result = run_uv_pip_install(patient, *words)
-    if result.returncode != 0 and "pytorch.org" in result.stderr:
+    if result.returncode != 0:
+        check_wheels()
+        if "pytorch.org" not in result.stderr:
+            print(result.stderr, end="", file=sys.stderr)
+            fail("choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), rerun.")
         say("torch build: the PyTorch index cannot be reached, taking the default index's")
         if platform.system() == "Linux":
             say_what_cuda_costs()
         return ""
-    if result.returncode != 0:
-        check_wheels()
-        print(result.stderr, end="", file=sys.stderr)
-        fail("choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), rerun.")
 
     found = re.search(r"\+ torch==[\w.]+(\+\w+)?", result.stderr)
     if found is None:

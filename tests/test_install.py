@@ -117,7 +117,7 @@ def test_pip_is_installed_beside_the_requirements(course):
     words = course.install_call()["words"]
     assert words[words.index("--requirement") + 1 :][:2] == [
         str(course.root / "requirements.txt"),
-        "pip",
+        "pip>=25",
     ]
 
 

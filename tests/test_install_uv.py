@@ -179,7 +179,7 @@ def test_uv_venv_leaves_what_is_ours(program):
 def test_without_any_place_uv_succeeds_if_all_is_there(program, wheels, capfd):
     variables = program.variables_for_uv({**os.environ, "UV_FIND_LINKS": str(wheels)})
     program.make_venv(variables)
-    words = ["--requirement", str(program.ROOT / "requirements.txt"), "pip"]
+    words = ["--requirement", str(program.ROOT / "requirements.txt"), "pip>=25"]
     assert not program.are_there(variables, words)
     install_packages(program, wheels, UV_TORCH_BACKEND="cpu")
     assert program.are_there(variables, words)
