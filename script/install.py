@@ -5,8 +5,9 @@ Start it by one of its two doors. They find uv, or get it, and uv brings the Pyt
     bash script/install.sh                                         macOS, Linux, Git Bash
     powershell -ExecutionPolicy Bypass -File script/install.ps1    Windows
 
-main() has the steps in their order. To run it again is quick, and repairs what is broken. What
-worked before a run works after it: packages are exchanged when all of them have been fetched.
+main() has the steps in their order. To run it again is quick, and mends a .venv that does not
+start, was moved or was left half made. A run that fails or is stopped leaves a working .venv as it
+was: uv exchanges packages when it has fetched all of them.
 """
 # Standard library only. The syntax is Python 3.8's, so that an old Python gets a sentence from
 # check_python and no traceback.
@@ -14,6 +15,7 @@ worked before a run works after it: packages are exchanged when all of them have
 from __future__ import annotations
 
 import configparser
+import contextlib
 import csv
 import os
 import platform
@@ -30,7 +32,8 @@ if WINDOWS:
 else:
     import fcntl
 
-PYTHONS = ">=3.11,<3.16"  # the packages in requirements.txt exist for these
+OLDEST, NEWEST = 11, 15  # of Python 3: the packages in requirements.txt exist for these
+PYTHONS = f">=3.{OLDEST},<3.{NEWEST + 1}"
 ELSEWHERE = "Use another computer, or run single scripts in a hosted notebook."
 
 ROOT = Path(os.path.abspath(__file__)).parent.parent
@@ -41,14 +44,16 @@ SITE_PACKAGES = "Lib/site-packages" if WINDOWS else "lib/python3*/site-packages"
 
 UV_FOLDER = VENV / "uv"  # the uv that get_uv fetches
 LOCK = VENV / ".lecture-lock"
-# First line: the place for which .venv was made, or "installing" while packages change.
-# Second line: the torch build that the user named, if any.
+# Its first line is the place for which .venv was made, its second the torch build that the user
+# named, if any.
 MARKER = VENV / ".lecture-install"
-OURS = {UV_FOLDER.name, LOCK.name, MARKER.name}
+UNFINISHED = VENV / ".lecture-unfinished"  # it is there while packages change
 
 
 def main(shell: str) -> None:
-    """Run the steps. shell is the door's: "bash" or "powershell"; it decides how to go on."""
+    """Run the steps. shell is the door's, "bash" or "powershell": it decides how to go on."""
+    if shell not in ("bash", "powershell") or "UV" not in os.environ:
+        fail("this program is not started by itself. Run: bash script/install.sh")
     started_in = os.getcwd()
     check_python()
     check_platform(platform.system(), platform.machine(), platform.mac_ver()[0])
@@ -87,14 +92,17 @@ def fail(sentence: str) -> None:
 def is_supported(version: str) -> bool:
     """Whether the packages exist for a Python of this version, "3.12.4"."""
     major, minor = version.split(".")[:2]
-    return major == "3" and 11 <= int(minor) <= 15
+    return major == "3" and OLDEST <= int(minor) <= NEWEST
 
 
 def check_python() -> None:
-    """End the run if this Python, and so the one of .venv, is not one of those that will do."""
+    """End the run if this Python is not one of those that will do: UV_PYTHON names another."""
     version = platform.python_version()
     if not is_supported(version):
-        fail(f"this is Python {version}. Set UV_PYTHON to one of 3.11 to 3.15, then run again.")
+        fail(
+            f"this is Python {version}. Set UV_PYTHON to one of 3.{OLDEST} to 3.{NEWEST}, "
+            "then run again."
+        )
 
 
 def check_platform(system: str, machine: str, macos: str) -> None:
@@ -127,7 +135,7 @@ def check_writable(*paths: Path) -> None:
     After one run under sudo, files belong to root.
     """
     for path in paths:
-        if not path.exists() or os.access(path, os.W_OK):
+        if not os.path.exists(path) or os.access(path, os.W_OK):
             continue
         if not WINDOWS and path.stat().st_uid != os.getuid():
             me = user_name(os.getuid())
@@ -155,15 +163,19 @@ def check_link() -> None:
     """
     target = os.path.realpath(VENV)
     is_link = target != os.path.join(os.path.realpath(ROOT), VENV.name)
-    if not is_link or not os.path.isdir(target):
+    if not is_link or not os.path.isdir(target) or MARKER.exists():
         return
-    names = set(os.listdir(target))
-    is_ours = "pyvenv.cfg" in names or MARKER.name in names or names <= OURS
-    if not is_ours:
+    if has_foreign_files() and venv_problem() is not None:
         fail(
             f".venv is a link to {target}, and what lies there is not ours: remove one or the "
             "other, then run again."
         )
+
+
+def has_foreign_files() -> bool:
+    """Whether .venv has anything but the uv and the notes that this program puts there."""
+    names = os.listdir(VENV)
+    return any(name != UV_FOLDER.name and not name.startswith(".lecture-") for name in names)
 
 
 def make_folder() -> None:
@@ -232,9 +244,10 @@ def variables_for_uv(users: dict[str, str]) -> dict[str, str]:
 
 
 def hand_pip_settings_to_uv(variables: dict[str, str]) -> None:
-    """Let uv use the wheel folder and the mirrors that pip's settings name, unless it has its own.
+    """Let uv use the wheel folder and the mirrors that pip's settings name.
 
-    pip separates places by white space, and so does uv, except for the places of find-links.
+    A variable of uv's own counts more. Both separate places by white space, but uv those of
+    find-links by commas.
     """
     settings = pip_settings(variables)
     links = settings.get("find-links", "")
@@ -259,9 +272,10 @@ def pip_settings(variables: dict[str, str]) -> dict[str, str]:
     settings = configparser.RawConfigParser(strict=False)
     for file in pip_files(variables):
         try:
-            settings.read(file, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError):
-            continue  # pip could not read it either
+            with open(file, encoding="utf-8-sig", errors="replace") as lines:
+                settings.read_file(lines)
+        except (OSError, configparser.Error):
+            continue  # it is not there, or pip could not read it either
     found = {}
     for section in ("global", "install"):
         if settings.has_section(section):
@@ -302,7 +316,7 @@ def config_folders(variables: dict[str, str]) -> list[str]:
 
 
 def check_uv_settings(variables: dict[str, str]) -> None:
-    """End the run if a setting in the user's uv.toml would lead the packages elsewhere."""
+    """End the run if a setting in the user's uv.toml would keep the packages from .venv."""
     import tomllib  # not before Python 3.11
 
     files = [f"{folder}/uv/uv.toml" for folder in ["/etc", *config_folders(variables)]]
@@ -316,9 +330,9 @@ def check_uv_settings(variables: dict[str, str]) -> None:
         except (OSError, ValueError):
             continue  # it is not there, or uv itself will say what is wrong in it
         for name in ("target", "prefix", "require-hashes", "no-deps", "python-platform"):
-            if name in settings.get("pip", {}):
+            if settings.get("pip", {}).get(name):
                 fail(
-                    f"{file} sets {name} under [pip], so the packages would not come into .venv. "
+                    f"{file} sets {name} under [pip]: with it, .venv would not get all packages. "
                     "Remove that line, or set UV_NO_CONFIG=1, then run again."
                 )
 
@@ -327,8 +341,9 @@ def check_cache(variables: dict[str, str]) -> None:
     """End the run if uv's cache cannot be written."""
     result = run_uv(variables, "cache", "dir")
     cache = Path(result.stdout.strip())
-    if result.returncode == 0 and cache.is_dir():
-        check_writable(cache, *cache.iterdir())
+    if result.returncode == 0 and os.path.isdir(cache):
+        check_writable(cache)
+        check_writable(*cache.iterdir())
 
 
 # Running other programs
@@ -340,8 +355,6 @@ def run_uv(variables: dict[str, str], *words: str, show: bool = False):
     A folder without parents as the project shuts off the settings of a project in a parent folder,
     but not the user's own. The lock is handed on, see take_lock.
     """
-    if "UV" not in os.environ:
-        fail("this program is not started by itself. Run: bash script/install.sh")
     command = [os.environ["UV"], *words, "--project", ROOT.anchor]
     if show:
         return subprocess.run(command, env=variables, close_fds=False)
@@ -383,17 +396,17 @@ def python_version() -> str | None:
 
 
 def read_marker() -> list[str]:
-    """Return the marker's two lines, empty where it does not say so."""
+    """Return the marker's two lines, each "" where it is not there."""
     try:
-        lines = MARKER.read_text(encoding="utf-8-sig").splitlines()
+        text = MARKER.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        lines = []
-    return [*lines, "", ""][:2]
+        text = ""
+    return [*text.splitlines(), "", ""][:2]
 
 
-def write_marker(place: str, build: str = "") -> None:
-    """Write the marker: the place for which .venv was made, or "installing", and torch's build."""
-    MARKER.write_text(f"{place}\n{build}\n", encoding="utf-8")
+def write_marker(build: str) -> None:
+    """Write where .venv is, and the torch build that the user named, if any."""
+    MARKER.write_text(f"{VENV}\n{build}\n", encoding="utf-8", errors="surrogateescape")
 
 
 def venv_problem() -> str | None:
@@ -407,11 +420,13 @@ def venv_problem() -> str | None:
     if version is None:
         return "its Python does not start"
     if not is_supported(version):
-        return f"its Python is {version}, not 3.11 to 3.15"
-    if made_for == "installing":
-        return None if packages_are_whole() else "an earlier install did not finish"
+        return f"its Python is {version}, not 3.{OLDEST} to 3.{NEWEST}"
+    if os.environ.get("UV_PYTHON") and not has_wheels(ask_platform()):
+        return "there is no PyTorch for its platform"
     if made_for and not is_venv(made_for):
         return f"it was moved or copied from {made_for}"
+    if UNFINISHED.exists() and not packages_are_whole():
+        return "an earlier install did not finish"
     return None
 
 
@@ -438,7 +453,7 @@ def packages_are_whole() -> bool:
                     actual_size = (package.parent / path).stat().st_size
                     if size and int(size) != actual_size:
                         return False
-        except OSError:
+        except (OSError, ValueError):  # a file is gone, or the list itself is cut off
             return False
     return True
 
@@ -449,7 +464,7 @@ def make_venv(variables: dict[str, str]) -> None:
     if problem is None:
         say(f"environment: .venv is kept, Python {python_version()}")
         return
-    if set(os.listdir(VENV)) - OURS:
+    if has_foreign_files():
         say(f"environment: .venv is rebuilt, since {problem}")
     clear_venv()
     wanted = variables.get("UV_PYTHON") or PYTHONS
@@ -464,26 +479,36 @@ def make_venv(variables: dict[str, str]) -> None:
     version = python_version()
     if version is None:
         fail("making .venv failed: its Python does not start. Set UV_PYTHON=3.13, then run again.")
-    write_marker(str(VENV))
+    _, build = read_marker()
+    write_marker(build)
     say(f"environment: .venv is made, Python {version}")
 
 
 def clear_venv() -> None:
-    """Remove what is in .venv, uv and the lock aside."""
-    MARKER.unlink(missing_ok=True)
-    for path in VENV.iterdir():
-        if path.name in OURS:
-            continue
-        try:
+    """Remove what is in .venv, except for uv, the lock and the marker.
+
+    pyvenv.cfg comes first: without it, what a removal that was stopped leaves is no environment.
+    """
+    settings = VENV / "pyvenv.cfg"
+    try:
+        settings.unlink(missing_ok=True)
+        for path in VENV.iterdir():
+            if path in (UV_FOLDER, LOCK, MARKER):
+                continue
             if path.is_dir() and not path.is_symlink():
-                # on Windows, paths of more than 260 characters need this prefix
-                prefix = "\\\\?\\" if WINDOWS else ""
-                shutil.rmtree(prefix + str(path))
+                shutil.rmtree(long_path(str(path)) if WINDOWS else path)
             else:
                 path.unlink()
-        except OSError as error:
-            print(error, file=sys.stderr)
-            fail("removing the old .venv failed: close the programs that use it, then run again.")
+    except OSError as error:
+        print(error, file=sys.stderr)
+        fail("removing the old .venv failed: close the programs that use it, then run again.")
+
+
+def long_path(path: str) -> str:
+    """Return a path as Windows wants it where it has more than 260 characters."""
+    if path.startswith("\\\\"):  # of another machine: \\server\folder
+        return "\\\\?\\UNC" + path[1:]
+    return "\\\\?\\" + path
 
 
 # The packages
@@ -495,24 +520,24 @@ def install_packages(variables: dict[str, str]) -> None:
     pip is there for those who type `pip install` with .venv active, and for %pip in a notebook.
     """
     packages = ["--requirement", str(ROOT / "requirements.txt"), "pip>=25"]
-    named = variables.get("UV_TORCH_BACKEND", "")
     _, named_before = read_marker()
-    if named in ("", named_before) and are_there(variables, packages):
+    named = variables.get("UV_TORCH_BACKEND") or named_before
+    if named == named_before and are_there(variables, packages):
         say("packages: all there")
-        write_marker(str(VENV), named_before)
+        UNFINISHED.unlink(missing_ok=True)
+        write_marker(named)
         return
 
     build = choose_torch_build(variables, named)
-    torch_is_there = any(VENV.glob(f"{SITE_PACKAGES}/torch-*.dist-info"))
-    if build:
-        variables["UV_TORCH_BACKEND"] = build
-    else:
+    if build == "":
         variables.pop("UV_TORCH_BACKEND", None)
-    if named and build and torch_is_there:
-        packages += ["--reinstall-package", "torch"]
+    else:
+        variables["UV_TORCH_BACKEND"] = build
+        if named != named_before and any(VENV.glob(f"{SITE_PACKAGES}/torch-*.dist-info")):
+            packages += ["--reinstall-package", "torch"]
 
     say("packages: installing requirements.txt")
-    write_marker("installing", named_before)
+    UNFINISHED.touch()
     result = run_uv_pip_install(variables, *packages, show=True)
     if result.returncode != 0:
         check_wheels()
@@ -521,7 +546,8 @@ def install_packages(variables: dict[str, str]) -> None:
             "network fails, check the proxy (HTTPS_PROXY); where links do, as on OneDrive, set "
             "UV_LINK_MODE=copy; where the cache or its disk does, UV_CACHE_DIR. Then run again."
         )
-    write_marker(str(VENV), named)
+    UNFINISHED.unlink()
+    write_marker(named)
 
 
 def are_there(variables: dict[str, str], packages: list[str]) -> bool:
@@ -534,8 +560,9 @@ def are_there(variables: dict[str, str], packages: list[str]) -> bool:
 def choose_torch_build(variables: dict[str, str], named: str) -> str:
     """Return the torch build to ask uv for, "cpu" or "auto"; "" for what the default index has.
 
-    uv looks at this machine's driver and chooses, unless the user has named a build
-    (UV_TORCH_BACKEND), torch is there already, or the index of builds is out of reach.
+    uv looks at this machine's driver and chooses, unless the user has named a build by
+    UV_TORCH_BACKEND, in this run or in an earlier one, or torch is there already, or the index of
+    builds is out of reach.
     """
     if named not in ("", "auto"):
         say(f"torch build: {named}, from UV_TORCH_BACKEND")
@@ -545,13 +572,15 @@ def choose_torch_build(variables: dict[str, str], named: str) -> str:
     words = ["--dry-run", "--no-deps", "--torch-backend", "auto", *torch]
     if named:
         words += ["--reinstall-package", "torch"]
-    patient = {"UV_HTTP_RETRIES": "1", **variables}
-    result = run_uv_pip_install(patient, *words)
+    variables = {"UV_HTTP_RETRIES": "1", **variables}  # uv's own number is 3
+    result = run_uv_pip_install(variables, *words)
     if result.returncode != 0:
         check_wheels()
         if "pytorch.org" not in result.stderr:
             print(result.stderr, end="", file=sys.stderr)
-            fail("choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), rerun.")
+            fail(
+                "choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), rerun."
+            )
         say("torch build: the PyTorch index cannot be reached, taking the default index's")
         if platform.system() == "Linux":
             say_what_cuda_costs()
@@ -574,15 +603,14 @@ def choose_torch_build(variables: dict[str, str], named: str) -> str:
 def say_what_cuda_costs() -> None:
     """Say what is going to be fetched, before it is (measured with torch 2.15 on Linux)."""
     say(
-        "torch build: this is the one for NVIDIA GPUs, about 3 GB to fetch and 6 GB on disk. The "
-        "small one comes from download.pytorch.org: stop with Ctrl-C, set UV_TORCH_BACKEND=cpu."
+        "torch build: this is the one for NVIDIA GPUs, about 3 GB to fetch and 6 GB on disk. Where "
+        "download.pytorch.org can be reached, UV_TORCH_BACKEND=cpu gives the small one instead."
     )
 
 
 def check_wheels() -> None:
     """End the run if there is no PyTorch for the platform of .venv's Python."""
-    code = "import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())"
-    answer = ask_python(code) or ""
+    answer = ask_platform()
     if has_wheels(answer):
         return
     advice = ELSEWHERE
@@ -595,8 +623,14 @@ def check_wheels() -> None:
     )
 
 
+def ask_platform() -> str:
+    """Return the platform of .venv's Python, "linux-x86_64 glibc 2.36"; "unknown" without one."""
+    code = "import platform, sysconfig; print(sysconfig.get_platform(), *platform.libc_ver())"
+    return ask_python(code) or "unknown"
+
+
 def has_wheels(answer: str) -> bool:
-    """Whether PyTorch has wheels for a Python's platform, "linux-x86_64 glibc 2.36"."""
+    """Whether PyTorch has wheels for a platform as ask_platform names it."""
     tag, *libc = answer.split()
     if tag.startswith("linux"):
         if not tag.endswith(("-x86_64", "-aarch64")) or libc[:1] != ["glibc"]:
@@ -653,7 +687,7 @@ def show_next_steps(shell: str, started_in: str) -> None:
     if not os.path.samefile(started_in, ROOT):
         say(f"    {change_folder(str(ROOT), shell)}")
     forbidden = ";" if WINDOWS else ":"
-    activates = forbidden not in str(ROOT).replace(ROOT.anchor, "", 1)
+    activates = forbidden not in str(ROOT)
     folder = PROGRAMS.name
     if shell == "powershell":
         say(f"    .venv\\{folder}\\python script\\gd_1d_torch.py")
@@ -690,10 +724,12 @@ def get_uv() -> None:
     check_writable(ROOT, VENV)
     check_link()
     make_folder()
-    new = VENV / f"uv.{os.getpid()}"  # two runs may both be here
+    new = VENV / f".lecture-uv-{os.getpid()}"  # two runs may both be here
     variables = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     variables.pop("PIP_PREFIX", None)
-    variables["PYTHONSAFEPATH"] = "1"  # the user's own files are no part of pip
+    variables["PYTHONSAFEPATH"] = (
+        "1"  # from Python 3.11 on, the user's own files are no part of pip
+    )
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--retries", "2", "--only-binary", ":all:", "--target", str(new), "uv"]
     result = subprocess.run(
@@ -701,11 +737,13 @@ def get_uv() -> None:
     )
     if result.returncode == 0:
         shutil.rmtree(UV_FOLDER, ignore_errors=True)
-        new.rename(UV_FOLDER)
+        with contextlib.suppress(OSError):  # the other run was faster
+            new.rename(UV_FOLDER)
+    shutil.rmtree(new, ignore_errors=True)
+    if result.returncode == 0:
         return
     print(result.stderr, end="", file=sys.stderr)
-    shutil.rmtree(new, ignore_errors=True)
-    if not os.listdir(VENV):
+    with contextlib.suppress(OSError):  # it is a link, or something is in it
         VENV.rmdir()
     fail(
         "pip could not get uv from the index: see above. Check the network, pip's mirror and the "
@@ -715,11 +753,12 @@ def get_uv() -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # a console may lack letters of a path
+    word = " ".join(sys.argv[1:])
     try:
-        if sys.argv[1] == "get-uv":
+        if word == "get-uv":
             get_uv()
         else:
-            main(sys.argv[1])
+            main(word)
     except KeyboardInterrupt:
         print("error: interrupted. Run again: it goes on from here.", file=sys.stderr)
         sys.exit(130)

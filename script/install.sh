@@ -71,8 +71,9 @@ get_uv_from_index() {
     for python in python3 python; do
         "$python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 8))' &>/dev/null || continue
         "$python" -I "$root/script/install.py" get-uv || exit
-        find_uv
-        return
+        find_uv && return
+        err "the uv from the index does not start here, or cannot choose a torch build. Install" \
+            "uv (https://docs.astral.sh/uv), then run again."
     done
     err "there is no uv, and neither Astral's installer (with curl or wget) nor pip could get it." \
         "Install uv (https://docs.astral.sh/uv) or Python 3.11 or later with pip, then run again."
@@ -99,12 +100,15 @@ main() {
         echo "uv: installed, $uv"
     fi
 
-    # nothing of an active environment or of another project may reach in
+    # What keeps out an active environment (--isolated), another project and its settings (--project
+    # and --no-project), the variables UV_WORKING_DIR (--directory) and UV_ENV_FILE (--no-env-file),
+    # a cache that cannot be written (--no-cache), and PYTHONPATH (-I).
     "$uv" run --quiet --no-cache --no-project --isolated --project / --directory . --no-env-file \
         --python "${UV_PYTHON:-$pythons}" python -I "$root/script/install.py" bash || status=$?
-    [ $status != 2 ] || # of uv itself
-        err "no Python ${UV_PYTHON:-$pythons} was found or could be fetched. Install one, or check" \
-            "the network or proxy (HTTPS_PROXY), then run again."
+    if [ $status = 2 ]; then # is not of install.py, but of uv
+        err "uv could not start a Python ${UV_PYTHON:-$pythons}. Install one, or check the network" \
+            "or proxy (HTTPS_PROXY), then run again."
+    fi
     exit $status
 }
 

@@ -24,13 +24,18 @@ needs_signals = pytest.mark.skipif(WINDOWS, reason="Windows has no such signals"
 needs_links = pytest.mark.skipif(WINDOWS, reason="on Windows, a link needs an administrator")
 
 
-@pytest.fixture(scope="module")
-def install():
-    """The program as a module."""
-    spec = importlib.util.spec_from_file_location("install", ROOT / "script" / "install.py")
+def load(root: Path):
+    """Return a repository's install.py as a module."""
+    spec = importlib.util.spec_from_file_location("install", root / "script" / "install.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def install():
+    """The program as a module."""
+    return load(ROOT)
 
 
 @pytest.fixture
@@ -136,8 +141,10 @@ def test_a_uv_that_answers_already_is_left_alone(course):
     assert not list(course.python.parent.glob("uv*"))
 
 
-def test_started_without_a_door_it_names_one(course):
-    status, _, stderr = course.run(course.install_command())
+@pytest.mark.parametrize("words", [["bash"], [], ["bash", "more"]])
+def test_started_without_a_door_it_names_one(course, words):
+    variables = {} if words == ["bash"] else {"UV": str(course.uv)}
+    status, _, stderr = course.run([*course.install_command()[:-1], *words], **variables)
     assert status == 1
     assert stderr == "error: this program is not started by itself. Run: bash script/install.sh\n"
 
@@ -217,6 +224,7 @@ def test_a_system_without_a_build_gets_one_sentence(
         ("win-amd64", True),
         ("win-arm64", False),
         ("win32", False),
+        ("unknown", False),
     ],
 )
 def test_platforms_with_wheels(install, answer, there):
@@ -325,7 +333,8 @@ def test_a_uv_toml_that_leads_the_packages_elsewhere_is_named(course, name, plac
 def test_other_settings_in_a_uv_toml_are_uvs_own_matter(course):
     folder = course.home if WINDOWS else course.home / ".config"
     (folder / "uv").mkdir(parents=True)
-    (folder / "uv" / "uv.toml").write_text('offline = false\n[pip]\nindex-url = "https://m"\n')
+    text = 'offline = false\n[pip]\nindex-url = "https://m"\nno-deps = false\n'
+    (folder / "uv" / "uv.toml").write_text(text)
     assert course.install()[0] == 0
 
 
@@ -388,6 +397,13 @@ def test_a_pip_file_that_cannot_be_read_stops_nothing(course):
     assert course.install(PIP_CONFIG_FILE=str(named))[0] == 0
 
 
+def test_a_pip_file_in_another_encoding_counts(course):
+    named = course.home / "named"
+    named.write_bytes("# M\u00fcller\n[global]\nindex-url = https://m\n".encode("cp1252"))
+    course.install(PIP_CONFIG_FILE=str(named))
+    assert course.install_call()["variables"]["UV_DEFAULT_INDEX"] == "https://m"
+
+
 # The environment
 
 
@@ -402,12 +418,21 @@ def test_venv_whose_python_does_not_start_is_rebuilt(installed):
     assert_rebuilt(installed, "its Python does not start")
 
 
-def test_venv_of_an_unsupported_python_cannot_be_kept(install, monkeypatch, tmp_path):
-    (tmp_path / "pyvenv.cfg").touch()
-    monkeypatch.setattr(install, "VENV", tmp_path)
-    monkeypatch.setattr(install, "PYTHON", Path(sys.executable))
-    monkeypatch.setattr(install, "python_version", lambda: "3.10.9")
-    assert install.venv_problem() == "its Python is 3.10.9, not 3.11 to 3.15"
+def test_venv_of_an_unsupported_python_cannot_be_kept(installed, monkeypatch):
+    program = load(installed.root)
+    assert program.venv_problem() is None
+    monkeypatch.setattr(program, "python_version", lambda: "3.10.9")
+    assert program.venv_problem() == "its Python is 3.10.9, not 3.11 to 3.15"
+
+
+def test_a_python_that_is_named_replaces_one_without_a_pytorch(installed, monkeypatch):
+    """Otherwise the advice to set UV_PYTHON would not help."""
+    program = load(installed.root)
+    monkeypatch.setattr(program, "ask_platform", lambda: "win-arm64")
+    monkeypatch.delenv("UV_PYTHON", raising=False)
+    assert program.venv_problem() is None
+    monkeypatch.setenv("UV_PYTHON", "cpython-3.13-windows-x86_64")
+    assert program.venv_problem() == "there is no PyTorch for its platform"
 
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
@@ -463,8 +488,10 @@ def test_a_rebuild_keeps_the_uv_that_a_door_fetched(installed):
     [
         (None, "environment: .venv is made"),  # the target is gone
         ([], "environment: .venv is made"),
+        ([".lecture-uv-77"], "environment: .venv is made"),
         ([".lecture-install", "witness"], "environment: .venv is rebuilt"),
         (["thesis.tex"], None),
+        (["pyvenv.cfg"], None),  # another project's environment, with a Python that is gone
     ],
 )
 def test_venv_that_is_a_link_to_a_scratch_disk_is_kept_as_one(course, tmp_path, content, line):
@@ -531,6 +558,7 @@ def test_a_run_that_fails_leaves_a_healthy_venv(installed, step, variables):
         "(site / 'torch.py').unlink()",
         "(site / 'torch.py').write_text('')",
         "next(site.glob('torch-*/RECORD')).unlink()",
+        "next(site.glob('torch-*/RECORD')).write_text('torch.py,,6\\ntor')",
     ],
 )
 def test_half_a_package_is_found_after_a_run_that_failed(installed, spoil):
@@ -546,6 +574,37 @@ def test_a_pull_that_raises_a_requirement_is_installed(installed):
     shutil.rmtree(next(installed.site_packages().glob("torch-*.dist-info")))
     assert "packages: installing requirements.txt" in assert_kept(installed)
     assert "packages: all there" in assert_kept(installed)
+
+
+def test_a_removal_that_was_stopped_leaves_no_environment(installed, monkeypatch):
+    program = load(installed.root)
+
+    def stop(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program.shutil, "rmtree", stop)
+    with pytest.raises(KeyboardInterrupt):
+        program.clear_venv()
+    monkeypatch.undo()
+    assert_rebuilt(installed, "it is not a virtual environment")
+
+
+def test_a_run_that_was_stopped_and_moved_is_rebuilt(installed):
+    (installed.venv / ".lecture-unfinished").touch()
+    old = installed.root
+    installed.move_to(old.rename(old.with_name("new")))
+    assert_rebuilt(installed, f"it was moved or copied from {old / '.venv'}")
+
+
+@pytest.mark.parametrize(
+    ("path", "long"),
+    [
+        ("C:\\x\\y", "\\\\?\\C:\\x\\y"),
+        ("\\\\server\\share\\y", "\\\\?\\UNC\\server\\share\\y"),
+    ],
+)
+def test_long_paths_on_windows(install, path, long):
+    assert install.long_path(path) == long
 
 
 # The torch build
@@ -590,7 +649,7 @@ def test_what_a_cuda_build_costs_is_said_before_it_is_fetched(course, dry_run, s
     _, stdout, _ = course.install(ON_DRY_RUN=dry_run, ON_INSTALL="print('fetching')")
     before = stdout.split("fetching")[0]
     assert ("about 3 GB to fetch" in before) == said
-    assert ("set UV_TORCH_BACKEND=cpu" in before) == said
+    assert ("UV_TORCH_BACKEND=cpu gives the small one" in before) == said
 
 
 def test_a_build_other_than_the_installed_one_is_exchanged_once(installed):
@@ -600,6 +659,23 @@ def test_a_build_other_than_the_installed_one_is_exchanged_once(installed):
     assert list(installed.site_packages().glob("torch-2.15.0+cu126.dist-info"))
     assert "packages: all there" in assert_kept(installed, UV_TORCH_BACKEND="cu126")
     assert "packages: all there" in assert_kept(installed)
+
+
+def test_a_named_build_is_remembered(installed):
+    """A pull may raise a requirement, and .venv may have to be made anew."""
+    installed.install(UV_TORCH_BACKEND="cu126")
+    installed.log.unlink()
+    shutil.rmtree(next(installed.site_packages().glob("torch-*.dist-info")))
+    assert "torch build: cu126, from UV_TORCH_BACKEND" in installed.install()[1]
+    assert installed.install_call()["variables"]["UV_TORCH_BACKEND"] == "cu126"
+    installed.log.unlink()
+    installed.python.unlink()
+    assert_rebuilt(installed, "its Python is gone")
+    assert installed.install_call()["variables"]["UV_TORCH_BACKEND"] == "cu126"
+    # until another one is named
+    installed.log.unlink()
+    installed.install(UV_TORCH_BACKEND="auto")
+    assert installed.install_call()["variables"]["UV_TORCH_BACKEND"] == "auto"
 
 
 def test_auto_without_the_index_leaves_the_build_that_is_there(installed):
@@ -729,6 +805,16 @@ def test_what_cannot_be_written_is_named(installed, place):
         folder.chmod(0o755)
 
 
+@pytest.mark.skipif(WINDOWS, reason="Windows has no such rights")
+def test_a_cache_that_cannot_be_looked_into_is_named(install, monkeypatch, tmp_path):
+    answer = subprocess.CompletedProcess([], 0, stdout=f"{tmp_path}\n")
+    monkeypatch.setattr(install, "run_uv", lambda *_: answer)
+    monkeypatch.setattr(install.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(install.Path, "iterdir", lambda path: 1 / 0)
+    with pytest.raises(SystemExit, match="cannot be written"):
+        install.check_cache({})
+
+
 @pytest.mark.skipif(WINDOWS, reason="Windows' users have no numbers")
 def test_a_user_without_a_name_has_a_number(install):
     assert install.user_name(2**31 - 7) == str(2**31 - 7)
@@ -814,6 +900,7 @@ def test_uv_comes_from_the_index_into_venv(course, wheels):
     # one that is there and is too old is replaced
     status, _, stderr = get_uv(course, PIP_FIND_LINKS=str(wheels))
     assert status == 0, stderr
+    assert {path.name for path in course.venv.iterdir()} == {"uv"}
     # and the install says nothing of a rebuild
     assert "rebuilt" not in course.install()[1]
 

@@ -5,6 +5,7 @@ of both, unless its kind is of one: then it stands at the end. Windows' runners 
 start the doors for real.
 """
 
+import importlib.util
 import os
 import re
 import shlex
@@ -212,8 +213,8 @@ def test_no_python_is_one_clear_error(ready):
     """uv ends with 2 where it finds none and can fetch none."""
     code = 'case "$*" in *help*) echo --torch-backend ;; *) exit 2 ;; esac'
     ready.program(f"uv{ready.exe}", code)
-    assert_fails(ready, "no Python >=3.11,<3.16 was found or could be fetched. Install one, or")
-    assert_fails(ready, "no Python 3.9 was found or could be fetched.", UV_PYTHON="3.9")
+    assert_fails(ready, "uv could not start a Python >=3.11,<3.16. Install one, or check the")
+    assert_fails(ready, "uv could not start a Python 3.9. Install one", UV_PYTHON="3.9")
 
 
 @pytest.mark.parametrize(
@@ -267,6 +268,13 @@ def test_no_way_to_get_uv_is_one_clear_error(machine, python):
     stderr = assert_fails(machine, "or Python 3.11 or later with pip, then run again.")
     assert len(stderr.splitlines()) == 1
     assert not machine.venv.exists()
+
+
+def test_a_uv_from_the_index_that_is_no_use_is_one_clear_error(machine):
+    machine.add_python_with_pip()
+    machine.program(f"uv{machine.exe}", "echo too old", machine.bin.parent / "index")
+    stderr = assert_fails(machine, "the uv from the index does not start here, or cannot choose")
+    assert len(stderr.splitlines()) == 1
 
 
 def test_pips_reason_is_shown(machine):
@@ -337,9 +345,10 @@ def test_a_clone_with_autocrlf_starts(ready, tmp_path):
 @pytest.mark.parametrize("name", ["install.sh", "install.ps1"])
 def test_a_door_is_ascii_and_names_the_pythons_of_install_py(name):
     text = (ROOT / "script" / name).read_text(encoding="ascii")  # Windows PowerShell reads cp1252
-    program = (ROOT / "script" / "install.py").read_text(encoding="utf-8")
-    (pythons,) = re.findall('^PYTHONS = "(.*?)"', program, re.MULTILINE)
-    assert pythons in text
+    spec = importlib.util.spec_from_file_location("install", ROOT / "script" / "install.py")
+    install = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(install)
+    assert install.PYTHONS in text
 
 
 # What only install.sh has: other shells, downloaders, Git Bash
