@@ -84,6 +84,13 @@ def test_one_by_one_rounds_each_sum_to_the_accumulator(values, accumulator):
     assert total.item() == SUMS[values, accumulator][999]
 
 
+def test_accumulator_may_be_narrower_than_the_values():
+    """From 256 on bfloat16 numbers are 2 apart, so each 1 is lost: a tie goes to 256."""
+    total = tour.add_one_by_one(torch.tensor([256.0, 1.0, 1.0]), torch.bfloat16)
+    assert total.dtype == torch.bfloat16
+    assert total.item() == 256
+
+
 # The bounds are those of Higham, Accuracy and Stability of Numerical Algorithms, chapter 4. One
 # rounding has a relative error of at most u = eps / 2.
 
