@@ -7,7 +7,7 @@ from conftest import defined
 from torch.autograd.profiler import profile
 from torch.overrides import TorchFunctionMode
 
-tour = defined("broadcasting")
+broadcasting = defined("broadcasting")
 
 
 def random_operands(rows: int, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +27,7 @@ def test_all_ways_give_the_products_of_the_entries_to_the_bit(rows, columns):
 
     existing = torch.empty(rows, columns)
     torch.mul(A, v, out=existing)
-    assert torch.equal(tour.loop_over_rows(A, v), expected)
+    assert torch.equal(broadcasting.loop_over_rows(A, v), expected)
     assert torch.equal(A * v.repeat(rows, 1), expected)
     assert torch.equal(A * v, expected)
     assert torch.equal(existing, expected)
@@ -51,7 +51,7 @@ def test_loop_makes_three_calls_per_row_however_long_the_rows_are(columns):
     """So its run over rows of one number shows what the calls alone cost."""
     A, v = random_operands(10, columns)
     with CallCounter() as counter:
-        tour.loop_over_rows(A, v)
+        broadcasting.loop_over_rows(A, v)
     repeated = {name: count for name, count in counter.calls.items() if count > 1}
     assert repeated == {"__getitem__": 10, "mul": 10, "__setitem__": 10}
 
@@ -88,7 +88,7 @@ def test_out_makes_nothing():
 
 def test_one_size_lies_just_below_32_MiB_and_the_next_just_above():
     """There glibc's malloc stops keeping freed memory, by which the text explains a jump."""
-    mebibytes = [rows * tour.COLUMNS * 4 / 2**20 for rows in tour.NUMBERS_OF_ROWS]
+    mebibytes = [rows * broadcasting.COLUMNS * 4 / 2**20 for rows in broadcasting.NUMBERS_OF_ROWS]
     assert mebibytes == sorted(mebibytes)
     assert any(29 < size < 32 for size in mebibytes)
     assert any(32 < size < 35 for size in mebibytes)
@@ -113,14 +113,14 @@ def test_solid_squares_of_the_figure_are_the_numbers_in_memory():
     B = [1, 20, 300, 4, 50, 600, 7, 80, 900, 10, 110, 1200]
     expanded = v
     repeated = v * 4
-    fig = tour.draw_replication()
+    fig = broadcasting.draw_replication()
     [ax] = fig.axes
     assert numbers_in_squares(ax, dashed=False) == sorted(A + v + B + expanded + repeated)
     plt.close(fig)
 
 
 def test_dashed_squares_of_the_figure_are_the_rows_of_v_that_are_read_again():
-    fig = tour.draw_replication()
+    fig = broadcasting.draw_replication()
     [ax] = fig.axes
     assert numbers_in_squares(ax, dashed=True) == [1, 1, 1, 10, 10, 10, 100, 100, 100]
     plt.close(fig)

@@ -10,8 +10,8 @@ from conftest import ROOT, defined, drawing
 from figure_checks import complaints, misdrawn_lines, table_in
 from tour import read, run_cell
 
-tour = defined("devices")
-NAMES = tour.works.__globals__  # where the tour's functions look names up: a test may change some
+devices = defined("devices")
+NAMES = devices.works.__globals__  # where its functions look names up: a test may change some
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,16 @@ def test_device_that_cannot_compute_does_not_work(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(torch, "ones", ones)
-    assert not tour.works("cuda")
+    assert not devices.works("cuda")
 
 
-@pytest.mark.parametrize("dtype", tour.DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", devices.DTYPES, ids=str)
 def test_cpu_works_with_each_dtype(dtype):
-    assert tour.works("cpu", dtype)
+    assert devices.works("cpu", dtype)
 
 
 def test_meta_which_holds_no_numbers_does_not_work():
-    assert not tour.works("meta")
+    assert not devices.works("meta")
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_variable_leaves_accelerators_out(chosen, found, monkeypatch):
 
     monkeypatch.setitem(NAMES, "DEVICE", chosen)
     monkeypatch.setitem(NAMES, "works", works)
-    assert tour.working_accelerators() == found
+    assert devices.working_accelerators() == found
 
 
 def test_cpu_is_always_measured_and_first():
-    assert tour.DEVICES == ["cpu", *tour.ACCELERATORS]
+    assert devices.DEVICES == ["cpu", *devices.ACCELERATORS]
 
 
 @pytest.mark.parametrize(
@@ -77,27 +77,27 @@ def test_cpu_is_always_measured_and_first():
 )
 def test_clear_gain_counts_from_the_size_on_from_which_it_stays(fast, slow, size, monkeypatch):
     monkeypatch.setitem(NAMES, "SIZES", [16, 32, 64])
-    assert tour.clearly_faster_from(fast, slow) == size
+    assert devices.clearly_faster_from(fast, slow) == size
 
 
-@pytest.mark.parametrize("threads", [1, tour.ALL_CORES])
+@pytest.mark.parametrize("threads", [1, devices.ALL_CORES])
 def test_function_is_timed_on_as_many_threads_as_asked_for(threads):
     seen = set()
-    tour.milliseconds(lambda: seen.add(torch.get_num_threads()), threads)
+    devices.milliseconds(lambda: seen.add(torch.get_num_threads()), threads)
     assert seen == {threads}
 
 
 def test_timing_uses_one_thread_unless_told_otherwise_and_puts_the_number_back():
     before = torch.get_num_threads()
     seen = set()
-    tour.milliseconds(lambda: seen.add(torch.get_num_threads()))
+    devices.milliseconds(lambda: seen.add(torch.get_num_threads()))
     assert seen == {1}
     assert torch.get_num_threads() == before
 
 
 def test_milliseconds_times_one_call():
     """The median of one call of 20 ms, not the total, and not in seconds."""
-    took = tour.milliseconds(lambda: time.sleep(0.02))
+    took = devices.milliseconds(lambda: time.sleep(0.02))
     assert 19 < took < 2000
 
 

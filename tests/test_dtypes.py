@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-tour = defined("dtypes")
+dtypes = defined("dtypes")
 NUMBER = 0.0100001
 
 
@@ -79,14 +79,14 @@ every_pair = pytest.mark.parametrize(("values", "accumulator"), SUMS)
 @every_pair
 def test_one_by_one_rounds_each_sum_to_the_accumulator(values, accumulator):
     x = torch.full((1000,), NUMBER, dtype=getattr(torch, values))
-    total = tour.add_one_by_one(x, getattr(torch, accumulator))
+    total = dtypes.add_one_by_one(x, getattr(torch, accumulator))
     assert total.dtype == getattr(torch, accumulator)
     assert total.item() == SUMS[values, accumulator][999]
 
 
 def test_accumulator_may_be_narrower_than_the_values():
     """From 256 on bfloat16 numbers are 2 apart, so each 1 is lost: a tie goes to 256."""
-    total = tour.add_one_by_one(torch.tensor([256.0, 1.0, 1.0]), torch.bfloat16)
+    total = dtypes.add_one_by_one(torch.tensor([256.0, 1.0, 1.0]), torch.bfloat16)
     assert total.dtype == torch.bfloat16
     assert total.item() == 256
 
@@ -106,7 +106,7 @@ def relative_error(total: torch.Tensor, values: torch.Tensor) -> float:
 def test_pairwise_sum_has_the_error_of_ten_roundings(dtype):
     """Each of 1000 values goes through at most 10 sums, since 2^10 >= 1000."""
     x = torch.full((1000,), NUMBER, dtype=dtype)
-    total = tour.add_pairwise(x)
+    total = dtypes.add_pairwise(x)
     u = torch.finfo(dtype).eps / 2
     assert total.dtype == dtype
     assert relative_error(total, x) <= (1 + u) ** 10 - 1
@@ -115,7 +115,7 @@ def test_pairwise_sum_has_the_error_of_ten_roundings(dtype):
 @every_dtype
 def test_kahan_sum_has_the_error_of_two_roundings_and_little_more(dtype):
     x = torch.full((1000,), NUMBER, dtype=dtype)
-    total = tour.add_by_kahan(x)
+    total = dtypes.add_by_kahan(x)
     u = torch.finfo(dtype).eps / 2
     assert total.dtype == dtype
     assert relative_error(total, x) <= 2 * u + 4 * 1000 * u**2

@@ -13,12 +13,12 @@ from conftest import defined
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-tour = defined("gd_nd_cost")
+gd_nd_cost = defined("gd_nd_cost")
 
 
 def step_of_program() -> Callable:
-    """The function `step` that PROGRAM, a text, repeats from the tour."""
-    for node in ast.parse(tour.PROGRAM).body:
+    """The function `step` that PROGRAM, a text, repeats from the cells above it."""
+    for node in ast.parse(gd_nd_cost.PROGRAM).body:
         if isinstance(node, ast.FunctionDef) and node.name == "step":
             namespace = {"torch": torch}
             exec(ast.unparse(node), namespace)
@@ -26,7 +26,7 @@ def step_of_program() -> Callable:
     raise AssertionError("PROGRAM defines no step")
 
 
-STEPS = {"the tour's step": tour.step, "the program's step": step_of_program()}
+STEPS = {"the tour's step": gd_nd_cost.step, "the program's step": step_of_program()}
 every_step = pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 
 
@@ -134,9 +134,9 @@ def test_page_faults_are_those_of_new_vectors_and_the_variables_spare_them(monke
 
     Two new vectors have 2 PAGES. A system that hands out pages of 2 MiB has fewer faults.
     """
-    monkeypatch.setitem(tour.run_program.__globals__, "SIZES", [10, LARGE])
-    usual = tour.run_program({})
-    keep = tour.run_program(tour.KEEP)
+    monkeypatch.setitem(gd_nd_cost.run_program.__globals__, "SIZES", [10, LARGE])
+    usual = gd_nd_cost.run_program({})
+    keep = gd_nd_cost.run_program(gd_nd_cost.KEEP)
 
     faults_of_small, faults_of_large = usual["faults"]
     assert 10 < faults_of_large < 1.1 * 2 * PAGES
@@ -157,8 +157,8 @@ def test_page_faults_are_those_of_new_vectors_and_the_variables_spare_them(monke
 def test_without_counts_the_program_says_nan_and_still_measures(tmp_path, monkeypatch):
     (tmp_path / "resource.py").write_text("raise ImportError")  # as on Windows
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setitem(tour.run_program.__globals__, "SIZES", [10, 20])
-    results = tour.run_program({})
+    monkeypatch.setitem(gd_nd_cost.run_program.__globals__, "SIZES", [10, 20])
+    results = gd_nd_cost.run_program({})
     for faults in results["faults"]:
         assert math.isnan(faults)
     for milliseconds in results["a step"]:
