@@ -53,6 +53,7 @@ def test_without_counts_the_program_says_nan_and_still_measures(tmp_path, monkey
 
 
 def test_no_file_of_the_current_folder_is_taken_for_a_module(tmp_path, monkeypatch):
+    """run_program raises an error if the program fails, which it does with this random.py."""
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(NAMES, "SIZES", [10])
