@@ -1,15 +1,17 @@
-"""devices.py: a device counts as present when an operation on it works; a gain has to be clear."""
+"""devices.py: a device counts if an operation on it works, and a gain only if it is clear."""
 
 import math
+import time
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from conftest import ROOT, defined, drawing
 from figure_checks import complaints, misdrawn_lines, table_in
 from tour import read, run_cell
 
-tour = defined("devices")
-NAMES = tour.works.__globals__
+devices = defined("devices")
+NAMES = devices.works.__globals__  # where its functions look names up: a test may change some
 
 
 @pytest.mark.parametrize(
@@ -26,26 +28,41 @@ def test_device_that_cannot_compute_does_not_work(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(torch, "ones", ones)
-    assert not tour.works("cuda")
+    assert not devices.works("cuda")
 
 
-def test_cpu_works_with_each_dtype_and_meta_does_not():
-    assert all(tour.works("cpu", dtype) for dtype in tour.DTYPES)
-    assert not tour.works("meta")
+@pytest.mark.parametrize("dtype", devices.DTYPES, ids=str)
+def test_cpu_works_with_each_dtype(dtype):
+    assert devices.works("cpu", dtype)
+
+
+def test_meta_which_holds_no_numbers_does_not_work():
+    assert not devices.works("meta")
 
 
 @pytest.mark.parametrize(
-    ("chosen", "found"), [("all", ["cuda", "xpu"]), ("cuda", ["cuda"]), ("mps", []), ("cpu", [])]
+    ("chosen", "found"),
+    [
+        ("all", ["cuda", "xpu"]),
+        ("cuda", ["cuda"]),
+        ("mps", []),
+        ("cpu", []),
+    ],
 )
 def test_variable_leaves_accelerators_out(chosen, found, monkeypatch):
+    """On a machine on which all accelerators work except mps."""
+
+    def works(name):
+        return name != "mps"
+
     monkeypatch.setitem(NAMES, "DEVICE", chosen)
-    monkeypatch.setitem(NAMES, "works", lambda name: name != "mps")
-    assert tour.working_accelerators() == found
+    monkeypatch.setitem(NAMES, "works", works)
+    assert devices.working_accelerators() == found
 
 
-def test_cpu_is_always_measured():
-    assert tour.DEVICES[0] == "cpu"
-    assert tour.DEVICES[1:] == tour.ACCELERATORS
+def test_cpu_is_always_measured_and_first():
+    assert devices.DEVICES[0] == "cpu"
+    assert devices.DEVICES[1:] == devices.ACCELERATORS
 
 
 @pytest.mark.parametrize(
@@ -59,34 +76,58 @@ def test_cpu_is_always_measured():
         ([1, 1, 1], [1.1, 1.3, 1.3], 32),  # a gain below 20 percent is none
     ],
 )
-def test_clear_gain_counts_from_where_it_stays(fast, slow, size, monkeypatch):
+def test_clear_gain_counts_from_the_size_on_from_which_it_stays(fast, slow, size, monkeypatch):
     monkeypatch.setitem(NAMES, "SIZES", [16, 32, 64])
-    assert tour.clearly_faster_from(fast, slow) == size
+    assert devices.clearly_faster_from(fast, slow) == size
 
 
-def test_threads_are_one_or_all_and_stay_what_they_were():
+@pytest.mark.parametrize("threads", [1, devices.ALL_CORES])
+def test_function_is_timed_on_as_many_threads_as_asked_for(threads):
+    seen = set()
+    devices.milliseconds(lambda: seen.add(torch.get_num_threads()), threads)
+    assert seen == {threads}
+
+
+def test_timing_uses_one_thread_unless_told_otherwise_and_puts_the_number_back():
     before = torch.get_num_threads()
-    threads = []
-    tour.milliseconds(lambda: threads.append(torch.get_num_threads()))
-    assert set(threads) == {1}
-    threads.clear()
-    tour.milliseconds(lambda: threads.append(torch.get_num_threads()), tour.ALL_CORES)
-    assert set(threads) == {tour.ALL_CORES}
+    seen = set()
+    devices.milliseconds(lambda: seen.add(torch.get_num_threads()))
+    assert seen == {1}
     assert torch.get_num_threads() == before
 
 
-def test_with_an_accelerator_table_and_figure_have_its_two_columns(tmp_path):
-    """The CPU under its other name stands for an accelerator."""
+def test_milliseconds_times_one_call():
+    """The median of one call of 20 ms, not the total, and not in seconds."""
+    took = devices.milliseconds(lambda: time.sleep(0.02))
+    assert 19 < took < 2000
+
+
+@pytest.fixture
+def with_accelerator(tmp_path):
+    """What the cell with the figure prints and draws where there is an accelerator.
+
+    The CPU under its other name, cpu:0, stands for one.
+    """
     small = {"SIZES": "[4, 8, 16, 32]", "ACCELERATORS": "['cpu:0']"}
     whole = read(ROOT / "script" / "devices.py", small)
-    (cell,) = [cell for cell in whole.showing if "devices_matmul.png" in cell.code]
+    [cell] = [cell for cell in whole.showing if "devices_matmul.png" in cell.code]
+    (tmp_path / "figures").mkdir()
     with drawing() as figures:
-        (tmp_path / "figures").mkdir()
         printed = run_cell(whole, cell, tmp_path)
-    ways = ["cpu, one thread", "cpu, all cores", "cpu:0", "cpu:0, with moving"]
-    assert list(table_in(printed)) == ["n", *ways]
-    (figure,) = figures.values()
+    yield printed, figures["devices_matmul.png"]
+    plt.close("all")
+
+
+def test_accelerator_has_two_columns_two_curves_and_its_own_lines(with_accelerator):
+    printed, figure = with_accelerator
+    columns = ["n", "cpu, one thread", "cpu, all cores", "cpu:0", "cpu:0, with moving"]
+    assert list(table_in(printed)) == columns
     assert misdrawn_lines(figure, printed) == []
-    assert complaints(figure) == []
+    assert "cpu:0: beats all cores from n = " in printed
     assert "cpu:0, with moving: beats all cores from n = " in printed
     assert "no accelerator works here" not in printed
+
+
+def test_figure_with_an_accelerator_is_fit_to_read(with_accelerator):
+    _, figure = with_accelerator
+    assert complaints(figure) == []

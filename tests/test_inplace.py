@@ -9,16 +9,62 @@ import pytest
 import torch
 from conftest import ROOT, defined
 from torch.utils._python_dispatch import TorchDispatchMode
+from tour import define, read
 
 inplace = defined("inplace")
-NUMBERS = 9_000_000  # 34 MiB: malloc does not keep so large a block
-NEW_AVERAGE = "0.75 * average + 0.25 * w"
-IN_PLACE = "average.mul_(0.75).add_(w, alpha=0.25)"
+NAMES = inplace.run_program.__globals__  # where run_program looks SIZES up
+
+LARGE = 9_000_000  # numbers of 4 bytes, 34 MiB: glibc's malloc does not keep so large a block
+PAGES = 4 * LARGE / 4096
 
 glibc = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64" or "LD_PRELOAD" in os.environ,
     reason="PyTorch uses glibc's malloc on Linux with an x86 processor",
 )
+
+
+@glibc
+def test_only_large_new_memory_has_page_faults_and_the_variables_spare_them(monkeypatch):
+    """Below a tenth of the usual faults counts as none.
+
+    A new result has PAGES. A system that hands out pages of 2 MiB has fewer faults.
+    """
+    monkeypatch.setitem(NAMES, "SIZES", [1000, LARGE])
+    _, usual = inplace.run_program({})
+    _, keep = inplace.run_program(inplace.KEEP)
+
+    faults_of_small, faults_of_large = usual["x + y"]
+    assert 10 < faults_of_large < 1.1 * PAGES
+    assert faults_of_small < faults_of_large / 10
+    assert max(usual["torch.add(out=z)"]) < faults_of_large / 10
+    assert max(usual["x.add_(y)"]) < faults_of_large / 10
+    assert max(keep["x + y"]) < faults_of_large / 10
+
+
+def test_without_counts_the_program_says_nan_and_still_measures(tmp_path, monkeypatch):
+    (tmp_path / "resource.py").write_text("raise ImportError")  # as on Windows
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(NAMES, "SIZES", [10, 20])
+    times, faults = inplace.run_program({})
+    for way in ["x + y", "torch.add(out=z)", "x.add_(y)"]:
+        assert len(times[way]) == len(faults[way]) == 2
+        assert min(times[way]) > 0
+        assert all(math.isnan(count) for count in faults[way])
+
+
+def test_no_file_of_the_current_folder_is_taken_for_a_module(tmp_path, monkeypatch):
+    """run_program raises an error if the program fails, which it does with this random.py."""
+    (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(NAMES, "SIZES", [10])
+    inplace.run_program({})
+
+
+@pytest.mark.parametrize("name", ["inplace", "gd_nd_cost"])
+def test_command_in_the_text_sets_the_variables_of_the_experiment(name):
+    text = (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
+    settings = [f"{variable}={value}" for variable, value in defined(name).KEEP.items()]
+    assert f"`{' '.join(settings)} python program.py`" in text
 
 
 class NewTensors(TorchDispatchMode):
@@ -31,61 +77,24 @@ class NewTensors(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         result = operation(*args, **(kwargs or {}))
         existing = [x.data_ptr() for x in args if torch.is_tensor(x)]
-        self.count += result.data_ptr() not in existing
+        if result.data_ptr() not in existing:
+            self.count += 1
         return result
 
 
-@pytest.fixture
-def with_sizes(monkeypatch):
-    """Gives run_program other SIZES."""
+def test_running_average_makes_three_new_tensors_and_in_place_none(tmp_path, capsys):
+    """The cell runs with `milliseconds` replaced: the function to be timed is run and counted."""
+    whole = read(ROOT / "script" / "inplace.py", {"N": "5"})
+    [cell] = [cell for cell in whole.showing if cell.heading == "A real loop"]
+    names = define(whole, whole.above(cell), tmp_path)
 
-    def set_sizes(*sizes: int) -> None:
-        monkeypatch.setitem(inplace.run_program.__globals__, "SIZES", list(sizes))
-
-    return set_sizes
-
-
-@glibc
-def test_only_new_memory_has_page_faults_and_only_without_the_variables(with_sizes):
-    with_sizes(1000, NUMBERS)
-    _, usual = inplace.run_program({})
-    _, keep = inplace.run_program(inplace.KEEP)
-    small, new = usual["x + y"]
-    # each page of the result; fewer, where the system hands out pages of 2 MiB
-    assert 10 < new < 1.1 * 4 * NUMBERS / 4096
-    for without in (small, keep["x + y"][1], *usual["torch.add(out=z)"], *usual["x.add_(y)"]):
-        assert without < new / 10
-
-
-def test_without_counts_the_program_says_nan_and_still_measures(with_sizes, tmp_path, monkeypatch):
-    (tmp_path / "resource.py").write_text("raise ImportError")  # as on Windows
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with_sizes(10, 20)
-    times, faults = inplace.run_program(inplace.KEEP)
-    assert all(math.isnan(count) for counts in faults.values() for count in counts)
-    assert all(time > 0 for pair in times.values() for time in pair)
-
-
-def test_no_file_of_the_current_folder_is_taken_for_a_module(with_sizes, tmp_path, monkeypatch):
-    (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')")
-    monkeypatch.chdir(tmp_path)
-    with_sizes(10)
-    inplace.run_program({})
-
-
-@pytest.mark.parametrize("name", ["inplace", "gd_nd_cost"])
-def test_command_to_copy_sets_the_variables_of_the_experiment(name):
-    text = (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
-    variables = " ".join(f"{key}={value}" for key, value in defined(name).KEEP.items())
-    assert f"`{variables} python program.py`" in text
-
-
-def test_running_average_makes_three_new_tensors_and_in_place_none():
-    text = (ROOT / "script" / "inplace.py").read_text(encoding="utf-8")
-    for code, count in {NEW_AVERAGE: 3, IN_PLACE: 0}.items():
-        names = {"average": torch.ones(5), "w": torch.full((5,), 3.0)}
+    def count_new_tensors(function):
         with NewTensors() as new_tensors:
-            result = eval(code, names)
-        assert new_tensors.count == count
-        assert result.tolist() == [1.5] * 5
-        assert f"lambda: {code})" in text
+            function()
+        return new_tensors.count
+
+    names["milliseconds"] = count_new_tensors
+    exec(cell.code, names)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "average: 1.5 same as the new one? True" in printed
+    assert "three new tensors: 3.00 ms in place: 0.00 ms" in printed
