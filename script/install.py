@@ -61,19 +61,17 @@ def main(shell: str) -> None:
     check_link()
     make_folder()
     check_writable(*VENV.iterdir())
-    lock = take_lock()
+    with take_lock():
+        users = users_variables(os.environ)
+        variables = variables_for_uv(users)
+        check_uv_settings(variables)
+        check_cache(variables)
 
-    users = users_variables(os.environ)
-    variables = variables_for_uv(users)
-    check_uv_settings(variables)
-    check_cache(variables)
-
-    make_venv(variables)
-    install_packages(variables)
-    make_uv_answer(users)
-    check_environment(users)
+        make_venv(variables)
+        install_packages(variables)
+        make_uv_answer(users)
+        check_environment(users)
     show_next_steps(shell, started_in)
-    lock.close()
 
 
 def say(line: str) -> None:

@@ -792,17 +792,23 @@ def test_what_belongs_to_another_is_named_with_its_owner(install, monkeypatch, t
     )
 
 
-@pytest.mark.skipif(WINDOWS or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="as a user")
-@pytest.mark.parametrize("place", [".", ".venv", ".venv/folder"])
-def test_what_cannot_be_written_is_named(installed, place):
-    folder = installed.root / place
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o555)
-    try:
-        stderr = assert_fails(installed, " cannot be written. Change that, or clone elsewhere")
-        assert str(folder) in stderr
-    finally:
-        folder.chmod(0o755)
+@pytest.mark.parametrize("place", [".", ".venv", ".venv/folder", "cache", "cache/folder"])
+def test_what_cannot_be_written_is_named_before_anything_is_done(installed, monkeypatch, place):
+    """Root may write everything, so the right to write is stood in for."""
+    program = load(installed.root)
+    forbidden = installed.root / place
+    if "cache" in place:
+        forbidden = Path(f"{installed.log} {place}")
+    forbidden.mkdir(parents=True, exist_ok=True)
+    for name, value in installed.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("UV", str(installed.uv))
+    monkeypatch.setattr(program.os, "access", lambda path, mode: Path(path) != forbidden)
+    with pytest.raises(SystemExit) as end:
+        program.main("bash")
+    sentence = "cannot be written. Change that, or clone elsewhere, then run again."
+    assert str(end.value) == f"error: {forbidden} {sentence}"
+    assert [call["words"][0] for call in installed.calls()] in ([], ["cache"])
 
 
 @pytest.mark.skipif(WINDOWS, reason="Windows has no such rights")
