@@ -11,8 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import venv
 from pathlib import Path
 
 WINDOWS = os.name == "nt"
@@ -35,6 +33,8 @@ def do(step: str) -> None:
 
 def run(words: list[str]) -> int:
     """Start the program as uv does: in an environment of its own, which it makes active."""
+    import tempfile  # here, since most calls need it not
+
     with tempfile.TemporaryDirectory() as folder:
         variables = dict(os.environ, UV=sys.argv[0], VIRTUAL_ENV=folder)
         variables["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
@@ -44,6 +44,9 @@ def run(words: list[str]) -> int:
 
 def make_venv(place: str) -> None:
     """Make an environment and copy it there: Python's venv refuses a link, and a colon."""
+    import tempfile
+    import venv
+
     with tempfile.TemporaryDirectory() as folder:
         venv.EnvBuilder(symlinks=not WINDOWS).create(folder)
         shutil.copytree(folder, place, symlinks=True, dirs_exist_ok=True)
