@@ -144,6 +144,15 @@ def test_uv_answers_by_its_name_once_venv_is_active(course):
         assert "--torch-backend" in help_text
 
 
+@needs_links
+def test_a_uv_that_has_moved_answers_again(installed):
+    link = installed.python.with_name("uv")
+    link.unlink()
+    link.symlink_to(installed.home / "gone")
+    assert_kept(installed)
+    assert link.resolve() == installed.uv.resolve()
+
+
 def test_a_uv_that_answers_already_is_left_alone(course):
     course.install(PATH=str(course.uv.parent))
     assert not list(course.python.parent.glob("uv*"))
@@ -340,6 +349,15 @@ def test_a_uv_toml_that_leads_the_packages_elsewhere_is_named(course, name, plac
     assert course.install(UV_NO_CONFIG="1", **variables)[0] == 0
 
 
+def test_a_uv_toml_that_uv_does_not_read_does_not_count(course):
+    folder = course.home if WINDOWS else course.home / ".config"
+    (folder / "uv").mkdir(parents=True)
+    (folder / "uv" / "uv.toml").write_text('[pip]\ntarget = "x"\n')
+    other = course.home / "my.toml"
+    other.touch()
+    assert course.install(UV_CONFIG_FILE=str(other))[0] == 0
+
+
 def test_other_settings_in_a_uv_toml_are_uvs_own_matter(course):
     folder = course.home if WINDOWS else course.home / ".config"
     (folder / "uv").mkdir(parents=True)
@@ -481,6 +499,17 @@ def test_a_file_in_the_place_of_venv_is_replaced(course):
 def test_venv_made_by_hand_is_kept(installed):
     (installed.venv / ".lecture-install").unlink()
     assert_kept(installed)
+
+
+@needs_links
+def test_a_rebuild_removes_a_link_and_not_what_it_leads_to(installed, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "thesis.tex").touch()
+    (installed.venv / "link").symlink_to(tmp_path / "data")
+    installed.python.unlink()
+    assert_rebuilt(installed, "its Python is gone")
+    assert not (installed.venv / "link").is_symlink()
+    assert (tmp_path / "data" / "thesis.tex").exists()
 
 
 def test_a_rebuild_keeps_the_uv_that_a_door_fetched(installed):
@@ -917,8 +946,10 @@ def test_uv_comes_from_the_index_into_venv(course, wheels):
     assert {path.name for path in course.venv.iterdir()} == {"uv"}
     (course.venv / "uv" / "bin" / course.uv.name).stat()
     # one that is there and is too old is replaced
+    (course.venv / "uv" / "old").touch()
     status, _, stderr = get_uv(course, PIP_FIND_LINKS=str(wheels))
     assert status == 0, stderr
+    assert not (course.venv / "uv" / "old").exists()
     assert {path.name for path in course.venv.iterdir()} == {"uv"}
     # and the install says nothing of a rebuild
     assert "rebuilt" not in course.install()[1]
