@@ -222,6 +222,20 @@ def users_variables(environ) -> dict[str, str]:
     return variables
 
 
+HIDDEN_FROM_UV = (
+    "CONDA_DEFAULT_ENV",
+    "CONDA_PREFIX",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "UV_PROJECT",
+    "UV_REQUIRE_HASHES",
+    "UV_SYSTEM_PYTHON",
+    "UV_VENV_CLEAR",
+    "UV_WORKING_DIR",
+    "UV_WORKING_DIRECTORY",
+)
+
+
 def variables_for_uv(users: dict[str, str]) -> dict[str, str]:
     """Return the variables that uv gets.
 
@@ -229,11 +243,7 @@ def variables_for_uv(users: dict[str, str]) -> dict[str, str]:
     project, or a setting that forbids what is done here.
     """
     variables = dict(users)
-    for name in (
-        *("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONHOME", "PYTHONPATH", "UV_SYSTEM_PYTHON"),
-        *("UV_PROJECT", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
-        *("UV_REQUIRE_HASHES", "UV_VENV_CLEAR"),
-    ):
+    for name in HIDDEN_FROM_UV:
         variables.pop(name, None)
     if not variables.get("UV_TORCH_BACKEND"):
         variables.pop("UV_TORCH_BACKEND", None)  # to uv, one that is set and empty is an error
