@@ -3,78 +3,103 @@
 import re
 
 import pytest
-from conftest import ROOT, tracked
+from conftest import NAMES, ROOT, hold, tracked
 from scripts import SCRIPTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-UNIX = "**macOS and Linux**"
-WINDOWS = "**Windows**, in PowerShell"
+WORKFLOW = ROOT / ".github" / "workflows" / "tests.yml"
+LINKS = re.findall(r"\]\((?!https:)([^)#]+)\)", README)
+QUOTED = re.findall(r"^\| .* \| `(\w+)\.py` \| `([^`]+)` \|$", README, re.MULTILINE)
 
 
 def section(title: str) -> str:
-    return re.split(r"^## ", README.split(f"## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    """The text below a heading, up to the next one."""
+    below = README.split(f"## {title}\n", 1)[1]
+    return below.split("\n## ", 1)[0]
 
 
-def commands(text: str) -> list[str]:
-    """The lines of the first indented block."""
-    block = re.search(r"(?:^    .+\n)+", text, re.MULTILINE).group()
+def commands(above: str) -> list[str]:
+    """The lines of the first indented block below a text."""
+    below = README.split(above, 1)[1]
+    block = re.search(r"(?:^    .+\n)+", below, re.MULTILINE).group()
     return [line.strip() for line in block.splitlines()]
 
 
-def test_first_block_is_what_ci_runs():
-    ci = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert commands(README) == [
-        line.removesuffix(" || exit") for line in ci if "install.sh" in line
-    ]
-    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
-    for command in commands(README):
-        assert f"- run: {command}\n" in workflow
+FIRST = commands("# From one dimension to d")
+UNIX = commands("**macOS and Linux**")
+WINDOWS = commands("**Windows**, in PowerShell")
 
 
-def test_quickstarts_are_what_the_installers_say_next():
-    sh = (ROOT / "script" / "install.sh").read_text()
-    for command in commands(README.split(UNIX)[1])[1:]:
-        assert f'say "    {command}"' in sh
-    ps1 = (ROOT / "script" / "install.ps1").read_text()
-    for command in commands(README.split(WINDOWS)[1])[1:]:
-        assert f"Say '    {command}'" in ps1
-    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
-    assert f"- run: {commands(README.split(WINDOWS)[1])[0]}\n" in workflow
+def test_first_block_is_what_a_fresh_machine_runs():
+    runs = []
+    for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines():
+        if "install.sh" in line:
+            runs.append(line.removesuffix(" || exit"))
+    assert FIRST == runs
+
+
+@pytest.mark.skipif(not WORKFLOW.exists(), reason="There is no .github/workflows/tests.yml here")
+def test_what_the_readme_tells_to_run_the_workflow_runs():
+    steps = re.findall(r"^ +- run: (.*)$", WORKFLOW.read_text(encoding="utf-8"), re.MULTILINE)
+    for command in [*FIRST, WINDOWS[0]]:
+        assert command in steps
+
+
+@pytest.mark.parametrize(
+    ("installer", "start"), [("install.sh", UNIX), ("install.ps1", WINDOWS)], ids=["sh", "ps1"]
+)
+def test_after_an_install_the_readme_and_the_installer_go_on_alike(installer, start):
+    """What the installer prints is test_installers.py's to test."""
+    text = (ROOT / "script" / installer).read_text(encoding="utf-8")
+    assert f"script/{installer}" in start[0]
+    assert len(start) > 2
+    for command in start[1:]:
+        assert re.search(rf"""["'] +{re.escape(command)}["']$""", text, re.MULTILINE), command
 
 
 def test_table_is_the_scripts_and_their_figures():
-    rows = [
-        line for line in section("The lecture, section by section").splitlines() if "](" in line
-    ]
-    table = {
-        name: tuple(re.findall(r"\(figures/lecture/([\w.]+)\)", row))
-        for row in rows
-        for name in re.findall(r"\[(\w+)\.py\]\(script/\1\.py\)", row)
-    }
-    assert table == {name: script.figures for name, script in SCRIPTS.items()}
-    assert list(table) == list(SCRIPTS)
+    figures = {}
+    for row in section("The lecture, section by section").splitlines():
+        for name in re.findall(r"\[(\w+)\.py\]\(script/\1\.py\)", row):
+            figures[name] = tuple(re.findall(r"\(figures/lecture/([\w.]+)\)", row))
+    faults = []
+    for name in NAMES:
+        if name not in figures:
+            faults.append(f"README.md has no row for script/{name}.py in its table of sections")
+        elif figures[name] != SCRIPTS[name].figures:
+            faults.append(
+                f"README.md's row for {name} links the figures {figures[name]}, "
+                f"tests/scripts.py has {SCRIPTS[name].figures}"
+            )
+    for name in figures:
+        if name not in SCRIPTS:
+            faults.append(f"README.md has a row for {name}, tests/scripts.py has none")
+    hold(faults)
+    assert list(figures) == list(SCRIPTS), "README.md and tests/scripts.py differ in their order"
 
 
 def test_every_figure_is_shown_with_a_text_for_those_who_cannot_see_it():
-    shown = dict(re.findall(r"!\[([^\]]+)\]\(figures/lecture/([\w.]+)\)", README))
-    assert sorted(shown.values()) == sorted(f for s in SCRIPTS.values() for f in s.figures)
-
-
-LINKS = re.findall(r"\]\((?!https:)([^)#]+)\)", README)
+    shown = re.findall(r"!\[[^\]]+\]\(figures/lecture/([\w.]+)\)", README)
+    faults = []
+    for script in SCRIPTS.values():
+        for figure in script.figures:
+            if shown.count(figure) != 1:
+                faults.append(f"README.md shows {figure} {shown.count(figure)} times, not once")
+    hold(faults)
+    assert len(shown) == README.count("![")
 
 
 def test_links_lead_somewhere():
-    headings = {f"#{title.lower()}" for title in re.findall(r"^## (\w+)$", README, re.MULTILINE)}
-    assert set(re.findall(r"\]\((#[^)]+)\)", README)) <= headings
+    headings = re.findall(r"^## (\w+)$", README, re.MULTILINE)
+    anchors = [f"#{heading.lower()}" for heading in headings]
+    for anchor in re.findall(r"\]\((#[^)]+)\)", README):
+        assert anchor in anchors
     assert len(LINKS) > 30
     assert [link for link in LINKS if not (ROOT / link).is_file()] == []
 
 
 def test_links_lead_to_files_that_everybody_gets():
-    assert set(LINKS) - tracked() == set(), "a file to git add?"
-
-
-QUOTED = re.findall(r"^\| .* \| `(\w+)\.py` \| `([^`]+)` \|$", README, re.MULTILINE)
+    hold([f"git add {link}: README.md links it" for link in LINKS if link not in tracked()])
 
 
 @pytest.mark.parametrize(("name", "line"), QUOTED)
@@ -90,4 +115,5 @@ def test_corrections_are_quoted():
 def test_python_versions_are_those_of_the_installer():
     assert "Python 3.11 to 3.15;" in README
     for name in ("install.sh", "install.ps1"):
-        assert ">=3.11,<3.16" in (ROOT / "script" / name).read_text()
+        text = (ROOT / "script" / name).read_text(encoding="utf-8")
+        assert ">=3.11,<3.16" in text
