@@ -75,6 +75,8 @@ DRAWING_PROGRAMS = [name for name in PROGRAMS if SCRIPTS[name].figures]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
+    # of a checkout that cannot be written
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestCacheWarning")
     matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 
 

@@ -16,6 +16,7 @@ import io
 import re
 import sys
 import traceback
+import warnings
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -333,10 +334,12 @@ def define(tour: Tour, cells: list[Cell], folder: Path) -> dict:
 def run_cell(tour: Tour, cell: Cell, folder: Path) -> str:
     """Run the definition cells above a cell, then the cell, as if in folder/script/: its output.
 
-    The random seed is set to one that no cell chose: a cell that draws must seed itself.
+    A warning is an error. The random seed is set to one that no cell chose: a cell that draws must
+    seed itself.
     """
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("error")
         namespace = define(tour, tour.above(cell), folder)
         if printed.getvalue():
             raise AssertionError(f"a definition cell prints {printed.getvalue()!r}")
