@@ -5,6 +5,7 @@ import re
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
@@ -42,7 +43,15 @@ def code_of(name: str) -> str:
     return path_of(name).read_text(encoding="utf-8")
 
 
-def test_every_row_has_its_script_and_its_figures():
+def lecture_figure(figure: str) -> Path:
+    """A figure of the README; fails without it."""
+    path = LECTURE / figure
+    if not path.exists():
+        pytest.fail(f"There is no figures/lecture/{figure}: see tests/README.md", pytrace=False)
+    return path
+
+
+def test_a_row_has_its_script_and_its_figures():
     missing = []
     for name, script in SCRIPTS.items():
         if not path_of(name).exists():
@@ -56,7 +65,7 @@ def test_every_row_has_its_script_and_its_figures():
     hold(missing)
 
 
-def test_every_script_and_figure_that_git_tracks_has_its_row():
+def test_script_and_figure_that_git_tracks_have_a_row():
     """What else lies in script/, a student's copy for example, is no concern of the tests."""
     scripts = [f"script/{name}.py" for name in NAMES]
     figures = [f"figures/lecture/{figure}" for _, figure in FIGURES]
@@ -67,7 +76,7 @@ def test_every_script_and_figure_that_git_tracks_has_its_row():
         if path.startswith("figures/") and path not in figures and (ROOT / path).exists():
             missing.append(f"{path} is drawn by no script that has a row in tests/scripts.py")
     for path in scripts + figures:
-        if path not in tracked():
+        if path not in tracked() and (ROOT / path).exists():
             missing.append(f"{path} is not tracked by git: git add {path}")
     hold(missing)
 
@@ -101,13 +110,14 @@ def test_it_stands_alone(name):
 @pytest.mark.parametrize(("name", "figure"), FIGURES)
 def test_figure_is_fit_to_project(run_of, name, figure):
     assert bad_image(run_of(name).figures[figure]) == []
-    assert bad_image(LECTURE / figure) == []
+    assert bad_image(lecture_figure(figure)) == []
 
 
 @pytest.mark.parametrize(("name", "figure"), NOT_TIMING)
 def test_lecture_figure_is_what_the_script_draws(run_of, name, figure):
     """Whatever the user's matplotlibrc says: the run has one with TASTE."""
-    assert compare_images(LECTURE / figure, run_of(name).figures[figure], tol=1) is None
+    drawn = run_of(name).figures[figure]
+    assert compare_images(lecture_figure(figure), drawn, tol=1) is None
 
 
 def example_of(name: str, figure: str) -> list[str]:
@@ -118,7 +128,7 @@ def example_of(name: str, figure: str) -> list[str]:
 @pytest.mark.parametrize(("name", "figure"), TIMING)
 def test_lecture_figure_comes_from_the_run_that_the_example_shows(name, figure):
     """record.py writes what the cell had printed into the picture."""
-    with Image.open(LECTURE / figure) as image:
+    with Image.open(lecture_figure(figure)) as image:
         drawn_from = image.text["Description"].splitlines()
     assert len(table_in("\n".join(drawn_from))) > 2
     shown = example_of(name, figure)[: len(drawn_from)]

@@ -11,7 +11,7 @@ import pytest
 from conftest import NAMES, ROOT, git
 
 NEEDS_A_CLONE = [
-    "test_every_script_and_figure_that_git_tracks_has_its_row",
+    "test_script_and_figure_that_git_tracks_have_a_row",
     "test_runs_leave_a_clone_clean_and_it_can_be_pulled",
     "test_links_lead_to_files_that_everybody_gets",
 ]
