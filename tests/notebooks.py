@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tour import Cell, Tour, differences, figures_named
@@ -75,9 +75,7 @@ def write_notebook(tour: Tour, path: Path, place: Path) -> None:
 
 
 @contextmanager
-def kernel(
-    folder: Path, users: Mapping[str, str]
-) -> Iterator[Callable[[Tour], list[list[dict]]]]:
+def kernel(folder: Path, users: Mapping[str, str]) -> Iterator[Callable[[Tour], list[list[dict]]]]:
     """A function that runs a tour: what a notebook shows under each of its cells_in_turn.
 
     One kernel of this environment serves all tours and is emptied between them: to start it and
@@ -100,10 +98,11 @@ def kernel(
 
         def run(tour: Tour) -> list[list[dict]]:
             place = folder / tour.name / "script"
-            place.mkdir(parents=True)
+            place.mkdir(parents=True, exist_ok=True)
             path = folder / f"{tour.name}.ipynb"
             write_notebook(tour, path, place)
-            print(path.name, file=server.stdin, flush=True)
+            with suppress(OSError):  # the server has ended: then it prints no line, either
+                print(path.name, file=server.stdin, flush=True)
             for line in server.stdout:
                 if line.strip() == f"ran {path.name}":
                     break

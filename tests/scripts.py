@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-
 # An axis label ends with its unit, "time (ms)", or begins with a pure number, which needs none.
 UNITS = ("ns", "us", "ms", "s", "bytes", "MB", "GB/s", "GFLOP/s", "rad", "degrees", "ratio")
 PURE_NUMBERS = (

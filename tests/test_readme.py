@@ -35,7 +35,7 @@ def test_first_block_is_what_a_fresh_machine_runs():
     for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines():
         if "install.sh" in line:
             runs.append(line.removesuffix(" || exit"))
-    assert FIRST == runs
+    assert runs == FIRST
 
 
 @pytest.mark.skipif(not WORKFLOW.exists(), reason="There is no .github/workflows/tests.yml here")

@@ -86,6 +86,10 @@ def test_a_git_that_does_not_start_is_none(tmp_path, monkeypatch):
         git("init", cwd=tmp_path)
 
 
+# Options that a student may have set. The cache has no place, as in a folder that is read-only.
+OPTIONS = "-o cache_dir=README.md/cache --import-mode=importlib"
+
+
 def test_in_a_download_amid_a_students_files_only_what_needs_git_is_skipped(tmp_path):
     """The download lies in a repository of the student's, who has copied a script, too."""
     students = repository(tmp_path / "the student's")
@@ -108,7 +112,7 @@ def test_in_a_download_amid_a_students_files_only_what_needs_git_is_skipped(tmp_
         + ["tests/test_tours.py", "tests/test_every_script.py", "tests/test_readme.py"]
         + ["tests/test_install_and_run.py"],
         cwd=download,
-        env={**os.environ, "COLUMNS": "200", "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        env={**os.environ, "COLUMNS": "200", "PYTEST_ADDOPTS": OPTIONS},
         capture_output=True,
         encoding="utf-8",
     )

@@ -161,11 +161,11 @@ def small_tour(name: str) -> Tour:
 
 def cells() -> list:
     """A case for each cell that shows something: its tour, and where it stands among these."""
-    cases = []
+    params = []
     for name in TOURS:
         for number, cell in enumerate(tour.read(path_of(name)).showing):
-            cases.append(pytest.param(name, number, id=f"{name}: {cell.heading}"))
-    return cases
+            params.append(pytest.param(name, number, id=f"{name}: {cell.heading}"))
+    return params
 
 
 def cases(spoiled: dict[str, tuple[str, str, str]]) -> list:
@@ -286,7 +286,7 @@ def test_what_stands_in_several_tours_is_the_same_text(function):
             if isinstance(node, ast.FunctionDef) and node.name == function:
                 texts[name] = ast.unparse(node)
     if function == "milliseconds":
-        del texts["devices"]  # whose function takes a number of threads
+        texts.pop("devices", None)  # whose function takes a number of threads
     assert len(texts) >= 6
     first = next(iter(texts))
     others = [name for name in texts if texts[name] != texts[first]]
@@ -309,6 +309,7 @@ def test_spoiled_layout_is_caught(old, new, complaint, tmp_path):
     assert complaint in "\n".join(tour.form(write_small(tmp_path / "small.py", (old, new))))
 
 
+@pytest.mark.filterwarnings("default")  # a warning is an error whatever pytest makes of it
 @pytest.mark.parametrize(("old", "new", "complaint"), cases(SPOILED_CELL))
 def test_spoiled_cell_is_caught_and_no_other(old, new, complaint, tmp_path):
     small = write_small(tmp_path / "small.py", (old, new))
