@@ -1,8 +1,8 @@
 """The key to the exercises: each change is made, run, and must print the answer given here.
 
 A tour's exercise is run in this process: the cell that holds the changed text, or, if that is a
-definition cell, the next one that shows something. So is a program's, with an option, or with one
-text replaced.
+definition cell, the next one that shows something. A program is run in this process as a whole,
+with an option, or with one text replaced.
 """
 
 import re
