@@ -13,15 +13,18 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported: tests need no screen
+sys.path.insert(0, str(Path(__file__).parent))  # pytest --import-mode=importlib leaves that to us
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 from scripts import SCRIPTS
-from tour import alone, read, shrunk
+from tour import is_tour, read, run_cell, shrunk
 
 ROOT = Path(__file__).resolve().parent.parent
 LECTURE = ROOT / "figures" / "lecture"
+
 
 # Somebody's taste, and more than a machine may have: no script may follow it.
 TASTE = """\
@@ -58,9 +61,29 @@ FRESH_GIT = {
 }
 
 
+def path_of(name: str) -> Path:
+    return ROOT / "script" / f"{name}.py"
+
+
+# The names in scripts.py. One without its script is test_every_script.py's to report: the other
+# tests go on without it.
+NAMES = [name for name in SCRIPTS if path_of(name).exists()]
+TOURS = [name for name in NAMES if is_tour(path_of(name))]
+PROGRAMS = [name for name in NAMES if name not in TOURS]
+DRAWING_PROGRAMS = [name for name in PROGRAMS if SCRIPTS[name].figures]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
+    # of a checkout that cannot be written
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestCacheWarning")
     matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
+
+
+def hold(complaints: list[str]) -> None:
+    """Fail with the complaints, if there are any, and with nothing else."""
+    if complaints:
+        pytest.fail("\n".join(complaints), pytrace=False)
 
 
 def git(*arguments: str | Path, cwd: Path) -> str:
@@ -70,7 +93,7 @@ def git(*arguments: str | Path, cwd: Path) -> str:
     there is no git the test is skipped; macOS has one that does no more than offer developer tools.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environ |= FRESH_GIT
+    environ.update(FRESH_GIT)
 
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(words, cwd=cwd, env=environ, capture_output=True, encoding="utf-8")
@@ -91,13 +114,14 @@ def tracked() -> set[str]:
     if not (ROOT / ".git").exists():
         pytest.skip("needs a git clone, which this folder is not")
     # it is read only, so it may belong to another user
-    return set(git("-c", "safe.directory=*", "ls-files", "-z", cwd=ROOT).split("\0")) - {""}
+    listed = git("-c", "safe.directory=*", "ls-files", "-z", cwd=ROOT)
+    return {name for name in listed.split("\0") if name}
 
 
 @cache
 def load_script(name: str) -> ModuleType:
     """Import script/<name>.py without running its main()."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "script" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path_of(name))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -106,7 +130,7 @@ def load_script(name: str) -> ModuleType:
 @cache
 def defined(name: str) -> SimpleNamespace:
     """What the definition cells of a tour define."""
-    return SimpleNamespace(**read(ROOT / "script" / f"{name}.py").definitions(Path("nowhere")))
+    return SimpleNamespace(**read(path_of(name)).definitions(Path("nowhere")))
 
 
 def python(*arguments: str | Path, cwd: Path, **environ: str) -> SimpleNamespace:
@@ -126,11 +150,14 @@ def run_alone(name: str, folder: Path, small: dict[str, str]) -> SimpleNamespace
     The CONSTANTS in small are changed in the copy. Returns stdout and figures: the path of each
     file that the run left in the folder, by its name below figures/.
     """
-    copy, elsewhere = folder / "script" / f"{name}.py", folder / "elsewhere"
+    copy = folder / "script" / f"{name}.py"
     copy.parent.mkdir()
+    code = path_of(name).read_text(encoding="utf-8")
+    if small:
+        code = shrunk(code, small)
+    copy.write_text(code, encoding="utf-8")
+    elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    code = (ROOT / "script" / copy.name).read_text(encoding="utf-8")
-    copy.write_text(shrunk(code, small), encoding="utf-8")
     taste = folder / "matplotlibrc"
     taste.write_text(TASTE)
     run = python(copy, cwd=elsewhere, MATPLOTLIBRC=str(taste))
@@ -184,11 +211,11 @@ def drawing() -> Iterator[dict[str, Figure]]:
 @cache
 def draw(name: str, figure: str) -> Figure:
     """A figure of a tour as its cell draws it, live and laid out."""
-    whole = read(ROOT / "script" / f"{name}.py")
-    (cell,) = [cell for cell in whole.showing if f'"{figure}"' in cell.code]
+    lesson = read(path_of(name))
     with tempfile.TemporaryDirectory() as folder, drawing() as figures:
         (Path(folder) / "figures").mkdir()
-        assert alone(whole, cell, Path(folder)) == []
+        run_cell(lesson, lesson.cell_that_draws(figure), Path(folder))
+    plt.close("all")
     figures[figure].draw_without_rendering()
     return figures[figure]
 

@@ -52,14 +52,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def with_ends(tour: Tour) -> str:
+def with_ends(lesson: Tour) -> str:
     """The tour's code, printing END after each cell that shows something."""
-    parts = []
-    for cell in tour.code:
-        parts.append(cell.code.strip("\n"))
+    code = ""
+    for cell in lesson.code:
+        code += cell.code.strip("\n") + "\n"
         if cell.shows:
-            parts.append(f"print({END!r})")
-    return "\n".join([*parts, ""])
+            code += f"print({END!r})\n"
+    return code
 
 
 def run(path: Path, code: str, folder: Path) -> str:
@@ -88,8 +88,9 @@ def ratios(printed: str) -> Iterator[float]:
     for number in re.findall(r"(\d[\d,.]*) times", printed):
         yield float(number.replace(",", ""))
     for table in tables_in(printed):
-        _, first, *others = [column[-1] for column in table.values()]
-        for other in others:
+        last_row = [column[-1] for column in table.values()]
+        first = last_row[1]
+        for other in last_row[2:]:
             if other.as_tuple().exponent < 0:
                 yield float(other / first)
 
@@ -112,45 +113,56 @@ def disagreements(before: str, after: str) -> list[str]:
 
 def example(text: str) -> list[str]:
     """The comment that records text."""
-    lines = [re.sub(r"^figure: .*/", "figure: ...", line) for line in text.splitlines()]
-    return [EXAMPLE, *(f"# {line}".rstrip() for line in lines)]
+    lines = [EXAMPLE]
+    for line in text.splitlines():
+        line = re.sub(r"^figure: .*/", "figure: ...", line)
+        lines.append(f"# {line}".rstrip())
+    return lines
+
+
+def processor() -> str:
+    """The name of the processor where Linux knows it, else an empty text."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return ""
+    name = re.search(r"model name\s*: (.*)", cpuinfo.read_text())
+    if name is None:
+        return ""
+    return re.sub(r"\((R|TM)\)| Processor| CPU", "", name.group(1))
 
 
 def machine() -> str:
     """The lecture's machine: its system, processor and torch."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
-    processor = re.sub(r"\((R|TM)\)| Processor| CPU", "", names[0]) if names else ""
-    kind = f"{processor} ({platform.machine()})".strip()
+    kind = f"{processor()} ({platform.machine()})".strip()
     return f"{platform.system()}, {kind}, torch {torch.__version__.partition('+')[0]}"
 
 
-def recorded(tour: Tour, printed: str) -> str:
+def recorded(lesson: Tour, printed: str) -> str:
     """The text of the tour with each of its examples replaced by what the run printed."""
     texts = printed.split(f"{END}\n")[:-1]
-    lines = tour.path.read_text(encoding="utf-8").splitlines()
-    for cell, text in reversed(list(zip(tour.showing, texts, strict=True))):
-        if cell.lines[cell.comment] == EXAMPLE:
-            start = cell.number - 1 + cell.comment
-            lines[start : cell.number - 1 + len(cell.lines)] = example(text)
-    header = f"# Example outputs: the lecture's machine, {machine()}."
-    for i, line in enumerate(lines):
+    lines = lesson.path.read_text(encoding="utf-8").splitlines()
+    cells = zip(lesson.showing, texts, strict=True)
+    for cell, text in reversed(list(cells)):  # from below: the numbers of the lines above stay
+        if cell.is_example:
+            top = cell.number - 1
+            lines[top + cell.comment : top + len(cell.lines)] = example(text)
+    for number, line in enumerate(lines):
         if line.startswith("# Example outputs: "):
-            lines[i] = header
+            lines[number] = f"# Example outputs: the lecture's machine, {machine()}."
     return "\n".join(lines) + "\n"
 
 
-def run_until_two_agree(tour: Tour, folder: Path) -> str:
+def run_until_two_agree(lesson: Tour, folder: Path) -> str:
     """What a timed tour prints in the second of two runs in a row that agree."""
-    printed = run(tour.path, with_ends(tour), folder)
+    printed = run(lesson.path, with_ends(lesson), folder)
     for _ in range(TRIES):
         before = printed
-        printed = run(tour.path, with_ends(tour), folder)
+        printed = run(lesson.path, with_ends(lesson), folder)
         found = disagreements(before, printed)
-        print(f"{tour.name}: two runs disagree in {found}", flush=True)
+        print(f"{lesson.name}: two runs disagree in {found}", flush=True)
         if not found:
             return printed
-    sys.exit(f"{tour.name}: no two runs in a row agreed, nothing is recorded")
+    sys.exit(f"{lesson.name}: no two runs in a row agreed, nothing is recorded")
 
 
 def record(name: str, folder: Path) -> None:
@@ -161,9 +173,9 @@ def record(name: str, folder: Path) -> None:
     elif not SCRIPTS[name].timing:
         run(path, with_ends(read(path)), folder)
     else:
-        tour = read(path)
-        printed = run_until_two_agree(tour, folder)
-        path.write_text(recorded(tour, printed), encoding="utf-8")
+        lesson = read(path)
+        printed = run_until_two_agree(lesson, folder)
+        path.write_text(recorded(lesson, printed), encoding="utf-8")
     for figure in SCRIPTS[name].figures:
         shutil.copy(folder / "figures" / figure, ROOT / "figures" / "lecture" / figure)
     print(f"{name}: recorded", flush=True)

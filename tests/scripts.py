@@ -1,18 +1,41 @@
-"""The scripts, by name: their figures, and CONSTANTS that make a timed tour small for tests."""
+"""What the tests know of each script, and of its figures. A new section has its row here."""
 
 from dataclasses import dataclass, field
+
+# An axis label ends with its unit, "time (ms)", or begins with a pure number, which needs none.
+UNITS = ("ns", "us", "ms", "s", "bytes", "MB", "GB/s", "GFLOP/s", "rad", "degrees", "ratio")
+PURE_NUMBERS = (
+    "iteration",
+    "number of",
+    "numbers in",
+    "size",
+    "inner size",
+    "loss",
+    "gap",
+    "gradient",
+    "derivative",
+    "plateau",
+    "relative error",
+)
 
 
 @dataclass(frozen=True)
 class Script:
+    """A row: the figures that a script draws, and for a timed tour what makes it small for tests.
+
+    small has other values for its CONSTANTS, as many sizes as in the script. timing are those of
+    its figures that show times. A lesson ends with exercises.
+    """
+
     figures: tuple[str, ...] = ()
-    small: dict[str, str] = field(default_factory=dict)  # as many sizes as in the script
-    timing: tuple[str, ...] = ()  # those of its figures that show times
+    small: dict[str, str] = field(default_factory=dict)
+    timing: tuple[str, ...] = ()
+    is_lesson: bool = True
 
 
 def timed(timing: str, *other: str, **small: str) -> Script:
     """A timed tour, its timing figure and its other figures."""
-    return Script((*other, timing), small, (timing,))
+    return Script(figures=(*other, timing), small=small, timing=(timing,))
 
 
 SCRIPTS = {
@@ -21,7 +44,7 @@ SCRIPTS = {
     "gradient_geometry": Script(("tangent_plane.png", "steepest_descent_unit_circle.png")),
     "gd_nd_torch": Script(("gd_nd_diagnostics.png",)),
     "gd_nd_cost": timed("gd_nd_cost.png", SIZES="[1, 10, 20, 30, 40, 50, 60]", LONG="100"),
-    "check_environment": Script(),
+    "check_environment": Script(is_lesson=False),
     "tensor_creation": Script(),
     "tensor_manipulation": Script(("memory_layout_row_vs_col.png",)),
     "tensor_operations": Script(),

@@ -5,44 +5,89 @@ import re
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 import tour
-from conftest import LECTURE, ROOT, drawing, git, load_script, python, tracked
-from figure_checks import bad_image, complaints, misdrawn_lines, table_in, tables_in
+from conftest import (
+    DRAWING_PROGRAMS,
+    LECTURE,
+    NAMES,
+    PROGRAMS,
+    ROOT,
+    TOURS,
+    drawing,
+    git,
+    hold,
+    load_script,
+    path_of,
+    python,
+    tracked,
+)
+from figure_checks import bad_image, complaints, first_column, table_in, tables_in
 from matplotlib.testing.compare import compare_images
 from PIL import Image
 from scripts import SCRIPTS
-from tour import is_tour
+from tour import Line
 
-FIGURES = [(name, figure) for name, script in SCRIPTS.items() for figure in script.figures]
-TIMING = [(name, figure) for name, script in SCRIPTS.items() for figure in script.timing]
-PROGRAMS = [name for name in SCRIPTS if not is_tour(ROOT / "script" / f"{name}.py")]
-DRAWING_PROGRAMS = [name for name in PROGRAMS if SCRIPTS[name].figures]
-DRAWING = [name for name, script in SCRIPTS.items() if script.figures]
+FIGURES = [(name, figure) for name in NAMES for figure in SCRIPTS[name].figures]
+TIMING = [(name, figure) for name in NAMES for figure in SCRIPTS[name].timing]
+NOT_TIMING = [pair for pair in FIGURES if pair not in TIMING]
+DRAWING = [name for name in NAMES if SCRIPTS[name].figures]
+DRAWING_TOURS = [name for name in DRAWING if name in TOURS]
 FIRST = "gd_torch_quadratic_diagnostics.png"
 
 
 def code_of(name: str) -> str:
-    return (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
+    return path_of(name).read_text(encoding="utf-8")
 
 
-def test_scripts_and_figures_that_git_tracks_are_those_listed():
+def lecture_figure(figure: str) -> Path:
+    """A figure of the README; fails without it."""
+    path = LECTURE / figure
+    if not path.exists():
+        pytest.fail(f"There is no figures/lecture/{figure}: see tests/README.md", pytrace=False)
+    return path
+
+
+def test_a_row_has_its_script_and_its_figures():
+    missing = []
+    for name, script in SCRIPTS.items():
+        if not path_of(name).exists():
+            missing.append(f"tests/scripts.py has a row for {name}: there is no script/{name}.py")
+        for figure in script.figures:
+            if not (LECTURE / figure).exists():
+                missing.append(
+                    f"tests/scripts.py says that {name} draws {figure}: there is no "
+                    f"figures/lecture/{figure}, which tests/record.py would draw"
+                )
+    hold(missing)
+
+
+def test_script_and_figure_that_git_tracks_have_a_row():
     """What else lies in script/, a student's copy for example, is no concern of the tests."""
-    scripts = {name for name in tracked() if re.fullmatch(r"script/.*\.py", name)}
-    assert scripts == {f"script/{name}.py" for name in SCRIPTS}
-    figures = {name for name in tracked() if name.startswith("figures/")}
-    assert figures == {f"figures/lecture/{figure}" for _, figure in FIGURES}
+    scripts = [f"script/{name}.py" for name in NAMES]
+    figures = [f"figures/lecture/{figure}" for _, figure in FIGURES]
+    missing = []
+    for path in sorted(tracked()):
+        if re.fullmatch(r"script/.*\.py", path) and path not in scripts and (ROOT / path).exists():
+            missing.append(f"{path} has no row in tests/scripts.py")
+        if path.startswith("figures/") and path not in figures and (ROOT / path).exists():
+            missing.append(f"{path} is drawn by no script that has a row in tests/scripts.py")
+    for path in scripts + figures:
+        if path not in tracked() and (ROOT / path).exists():
+            missing.append(f"{path} is not tracked by git: git add {path}")
+    hold(missing)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_alone_in_a_folder_it_draws_exactly_its_figures(run_of, name):
     """And leaves no other file there."""
     assert run_of(name).figures.keys() == set(SCRIPTS[name].figures)
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_stands_alone(name):
     """It imports the standard library, torch, numpy and matplotlib, and shadows no module.
 
@@ -54,8 +99,10 @@ def test_it_stands_alone(name):
             imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module.split(".")[0])
-    with_matplotlib = {"matplotlib", "mpl_toolkits"} if name != "check_environment" else set()
-    assert imported <= sys.stdlib_module_names | {"torch", "numpy"} | with_matplotlib
+    allowed = {*sys.stdlib_module_names, "torch", "numpy"}
+    if name != "check_environment":
+        allowed |= {"matplotlib", "mpl_toolkits"}
+    assert imported <= allowed
     assert name not in sys.stdlib_module_names
     assert code_of(name).isascii()
 
@@ -63,41 +110,25 @@ def test_it_stands_alone(name):
 @pytest.mark.parametrize(("name", "figure"), FIGURES)
 def test_figure_is_fit_to_project(run_of, name, figure):
     assert bad_image(run_of(name).figures[figure]) == []
-    assert bad_image(LECTURE / figure) == []
+    assert bad_image(lecture_figure(figure)) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "figure"), [pair for pair in FIGURES if pair not in TIMING]
-)
+@pytest.mark.parametrize(("name", "figure"), NOT_TIMING)
 def test_lecture_figure_is_what_the_script_draws(run_of, name, figure):
     """Whatever the user's matplotlibrc says: the run has one with TASTE."""
-    assert compare_images(LECTURE / figure, run_of(name).figures[figure], tol=1) is None
-
-
-def cell_that_draws(whole: tour.Tour, figure: str) -> tour.Cell:
-    (cell,) = [cell for cell in whole.showing if f'"{figure}"' in cell.code]
-    return cell
+    drawn = run_of(name).figures[figure]
+    assert compare_images(lecture_figure(figure), drawn, tol=1) is None
 
 
 def example_of(name: str, figure: str) -> list[str]:
     """The lines that the cell of a timing figure printed on the lecture's machine."""
-    return cell_that_draws(tour.read(ROOT / "script" / f"{name}.py"), figure).expected
-
-
-@pytest.mark.parametrize(("name", "figure"), TIMING)
-def test_lines_of_a_timing_figure_are_the_numbers_printed_with_it(name, figure, tmp_path):
-    whole = tour.read(ROOT / "script" / f"{name}.py", SCRIPTS[name].small)
-    with drawing() as figures:
-        (tmp_path / "figures").mkdir()
-        printed = tour.run_cell(whole, cell_that_draws(whole, figure), tmp_path)
-    plt.close("all")
-    assert misdrawn_lines(figures[figure], printed) == []
+    return [line.text for line in tour.read(path_of(name)).cell_that_draws(figure).expected]
 
 
 @pytest.mark.parametrize(("name", "figure"), TIMING)
 def test_lecture_figure_comes_from_the_run_that_the_example_shows(name, figure):
     """record.py writes what the cell had printed into the picture."""
-    with Image.open(LECTURE / figure) as image:
+    with Image.open(lecture_figure(figure)) as image:
         drawn_from = image.text["Description"].splitlines()
     assert len(table_in("\n".join(drawn_from))) > 2
     shown = example_of(name, figure)[: len(drawn_from)]
@@ -107,14 +138,17 @@ def test_lecture_figure_comes_from_the_run_that_the_example_shows(name, figure):
 @pytest.mark.parametrize(("name", "figure"), TIMING)
 def test_example_has_the_sizes_and_variants_of_the_script(name, figure, default_of):
     example = table_in("\n".join(example_of(name, figure)))
-    sizes = next(iter(example))  # the heading of the first column
-    printed = [table for table in tables_in(default_of(name).stdout) if sizes in table]
-    assert [(list(table), table[sizes]) for table in printed] == [(list(example), example[sizes])]
+    heading_of_sizes = next(iter(example))
+    printed = [table for table in tables_in(default_of(name).stdout) if heading_of_sizes in table]
+    assert len(printed) == 1
+    assert list(printed[0]) == list(example)
+    assert first_column(printed[0]) == first_column(example)
 
 
 def test_runs_leave_a_clone_clean_and_it_can_be_pulled(tmp_path):
     """One script is run there. The others leave just their figures, as is tested above."""
-    clone, instructor = tmp_path / "a clone", tmp_path / "the instructor's"
+    clone = tmp_path / "a clone"
+    instructor = tmp_path / "the instructor's"
     for name in tracked():
         if (ROOT / name).exists():  # this tree as it is now
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
@@ -138,10 +172,10 @@ def test_runs_leave_a_clone_clean_and_it_can_be_pulled(tmp_path):
     assert (clone / "figures" / "lecture" / FIRST).read_bytes() == b"drawn anew"
 
 
-@pytest.mark.parametrize("name", [name for name in DRAWING if name not in PROGRAMS])
+@pytest.mark.parametrize("name", DRAWING_TOURS)
 def test_tour_goes_on_where_its_figure_cannot_be_written(name, tmp_path, capsys):
     (tmp_path / "figures").touch()
-    definitions = tour.read(ROOT / "script" / f"{name}.py").definitions(tmp_path)
+    definitions = tour.read(path_of(name)).definitions(tmp_path)
     definitions["save"](plt.figure(), "x.png")
     plt.close("all")
     (line,) = capsys.readouterr().out.splitlines()
@@ -186,18 +220,19 @@ def test_docstrings_of_a_program_show_what_it_prints(name, run_of):
     shown = []
     for node in ast.walk(ast.parse(code_of(name))):
         if isinstance(node, (ast.Module, ast.FunctionDef)):
-            text = ast.get_docstring(node) or ""
-            for block in re.findall(r"prints:\n\n((?: {4}.*\n|\n)+)", text + "\n"):
-                shown += block.strip("\n").splitlines()
+            docstring = ast.get_docstring(node) or ""
+            for block in re.findall(r"prints:\n\n((?: {4}.*\n|\n)+)", docstring + "\n"):
+                shown += block.splitlines()
+    expected = [Line(line.strip()) for line in shown if line]
+    assert expected
     printed = [line for line in run_of(name).stdout.splitlines() if line]
-    hold = tour.differences([line.strip() for line in shown if line], "\n".join(printed))
-    assert hold == []
+    assert tour.differences(expected, "\n".join(printed)) == []
 
 
 @pytest.mark.parametrize("name", DRAWING_PROGRAMS)
 def test_options_count_in_an_ipython_console(name, tmp_path):
     """%run in a console, where sys.ps1 is set."""
-    shutil.copy(ROOT / "script" / f"{name}.py", tmp_path)
+    shutil.copy(path_of(name), tmp_path)
     environ = {"HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
     run = python("-m", "IPython", "-c", f"%run {name}.py --eta 3", cwd=tmp_path, **environ)
     assert "diverged" in run.stdout, run.stdout + run.stderr
@@ -215,18 +250,11 @@ def test_figures_of_a_program_are_fit_to_read(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_help_names_every_option_with_its_default(name, capsys):
+def test_help_says_of_every_option_its_default(name, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHON_COLORS", "0")
     with pytest.raises(SystemExit):
         load_script(name).main(["--help"])
-    text = capsys.readouterr().out
-    options = re.split(r"\n  (?=--)", text)[1:]
-    assert len(options) == code_of(name).count(".add_argument(")
+    usage, *options = re.split(r"\n  (?=--)", capsys.readouterr().out)
+    assert len(options) == usage.count("[--")
     for option in options:
         assert "(default:" in " ".join(option.split()), option
-
-
-def test_repository_has_the_layout_promised():
-    top = {path.split("/")[0] for path in tracked()}
-    promised = {"script", "figures", "tests", "requirements.txt", "README.md", ".gitignore"}
-    assert {name for name in top if not name.startswith(".")} <= promised
-    assert promised <= top

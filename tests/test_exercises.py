@@ -1,18 +1,20 @@
 """The key to the exercises: each change is made, run, and must print the answer given here.
 
 A tour's exercise is run in this process: the cell that holds the changed text, or, if that is a
-definition cell, the next one that shows something. A program's is run as a student runs it, with
-an option, or with one text replaced.
+definition cell, the next one that shows something. A program is run in this process as a whole,
+with an option, or with one text replaced.
 """
 
 import re
+import runpy
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 import tour
-from conftest import ROOT, drawing, python
+from conftest import NAMES, TOURS, drawing, hold, path_of
 from scripts import SCRIPTS
 from tour import Cell, Tour
 
@@ -28,7 +30,7 @@ class Exercise:
     options: str = ""
 
 
-TOURS = [
+IN_TOURS = [
     Exercise(
         "gradients_and_convexity",
         "a = torch.tensor([3.0, 0.5])",
@@ -250,7 +252,7 @@ TOURS = [
     ),
 ]
 
-PROGRAMS = [
+IN_PROGRAMS = [
     Exercise("gd_1d_torch", "", "", "[quadratic] final w=7.275958e-11, ... iters=19", "--eta 1.25"),
     Exercise("gd_1d_torch", "", "", "after 80 iterations no lower than at the start...", "--eta 2"),
     Exercise("gd_1d_torch", "", "", "diverged at iteration 62: L(w) = inf. ...", "--eta 3"),
@@ -278,10 +280,10 @@ def identify(exercise: Exercise) -> str:
     return f"{exercise.script}: {exercise.options or exercise.new}"
 
 
-def printed_by_cell(tour_read: Tour, cell: Cell, folder: Path) -> str:
+def printed_by_cell(lesson: Tour, cell: Cell, folder: Path) -> str:
     with drawing():
         (folder / "figures").mkdir(parents=True)
-        printed = tour.run_cell(tour_read, cell, folder)
+        printed = tour.run_cell(lesson, cell, folder)
     plt.close("all")
     return printed
 
@@ -297,53 +299,74 @@ def changed_cell(before: Tour, after: Tour) -> int:
     return shown_earlier
 
 
-@pytest.mark.parametrize("exercise", TOURS, ids=identify)
-def test_exercise_of_a_tour_has_its_answer(exercise, tmp_path):
-    path = ROOT / "script" / f"{exercise.script}.py"
-    text = path.read_text(encoding="utf-8")
-    assert text.count(exercise.old) == 1, "the text to replace must stand in one place"
-    copy = tmp_path / path.name
-    copy.write_text(text.replace(exercise.old, exercise.new), encoding="utf-8")
-
-    small = SCRIPTS[exercise.script].small
-    before = tour.read(path, small)
-    after = tour.read(copy, {name: small[name] for name in small if name not in exercise.old})
-    number = changed_cell(before, after)
-    usual = printed_by_cell(before, before.showing[number], tmp_path / "usual")
-    changed = printed_by_cell(after, after.showing[number], tmp_path / "changed")
-    assert says(changed, exercise.answer), changed
-    assert not says(usual, exercise.answer), "the answer is printed without the change, too"
-
-
-@pytest.mark.parametrize("exercise", PROGRAMS, ids=identify)
-def test_exercise_of_a_program_has_its_answer(exercise, run_of, tmp_path):
-    text = (ROOT / "script" / f"{exercise.script}.py").read_text(encoding="utf-8")
-    code = text.split('"""', 2)[2]  # below the docstring, which may name the text to replace
-    if exercise.old:
-        assert code.count(exercise.old) == 1, "the text to replace must stand in one place"
-        code = code.replace(exercise.old, exercise.new)
-    copy = tmp_path / f"{exercise.script}.py"
-    copy.write_text(code, encoding="utf-8")
-    run = python(copy, *exercise.options.split(), cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert says(run.stdout, exercise.answer), run.stdout
-    assert not says(run_of(exercise.script).stdout, exercise.answer)
-
-
-@pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "check_environment"])
-def test_every_lesson_has_exercises_and_each_has_its_key(name):
-    """Two or three exercises; an exercise may have more than one row."""
-    path = ROOT / "script" / f"{name}.py"
-    rows = [exercise for exercise in TOURS + PROGRAMS if exercise.script == name]
-    if tour.is_tour(path):
-        number = len(tour.exercises(tour.read(path).cells[-1]))
-    else:
-        docstring = path.read_text(encoding="utf-8").split('"""')[1]
-        number = len(re.findall(r"^\d\. ", docstring.split("Try it.")[1], re.MULTILINE))
-    assert number in (2, 3)
-    assert len(rows) >= number
+def changed(code: str, exercise: Exercise) -> str:
+    """The code with the exercise's text replaced."""
+    times = code.count(exercise.old)
+    assert times == 1, f"{exercise.old!r} stands {times} times in {exercise.script}.py, not once"
+    return code.replace(exercise.old, exercise.new)
 
 
 def says(printed: str, answer: str) -> bool:
     """Whether a printed line is the answer, white space folded, `...` for any text."""
     return any(tour.same(answer, line) for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("exercise", IN_TOURS, ids=identify)
+def test_exercise_of_a_tour_has_its_answer(exercise, tmp_path):
+    path = path_of(exercise.script)
+    copy = tmp_path / path.name
+    copy.write_text(changed(path.read_text(encoding="utf-8"), exercise), encoding="utf-8")
+    small = {}
+    for constant, value in SCRIPTS[exercise.script].small.items():
+        if constant not in exercise.old:
+            small[constant] = value
+    before = tour.read(path, small)
+    after = tour.read(copy, small)
+    number = changed_cell(before, after)
+    usual = printed_by_cell(before, before.showing[number], tmp_path / "usual")
+    printed = printed_by_cell(after, after.showing[number], tmp_path / "changed")
+    assert says(printed, exercise.answer), printed
+    assert not says(usual, exercise.answer), "the answer is printed without the change, too"
+
+
+@pytest.mark.parametrize("exercise", IN_PROGRAMS, ids=identify)
+def test_exercise_of_a_program_has_its_answer(exercise, run_of, tmp_path, monkeypatch, capsys):
+    text = path_of(exercise.script).read_text(encoding="utf-8")
+    code = text.split('"""', 2)[2]  # below the docstring, which may name the text to replace
+    if exercise.old:
+        code = changed(code, exercise)
+    copy = tmp_path / f"{exercise.script}.py"
+    copy.write_text(code, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", [str(copy), *exercise.options.split()])
+    with drawing():
+        runpy.run_path(str(copy), run_name="__main__")
+    plt.close("all")
+    printed = capsys.readouterr().out
+    assert says(printed, exercise.answer), printed
+    assert not says(run_of(exercise.script).stdout, exercise.answer)
+
+
+def exercises_of_program(text: str) -> list[str]:
+    """The first line of each exercise at the end of a program's docstring."""
+    docstring = text.split('"""')[1]
+    below = docstring.partition("Try it.")[2]
+    return re.findall(r"^\d\. .*", below, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if SCRIPTS[name].is_lesson])
+def test_every_lesson_has_exercises_and_each_has_its_key(name):
+    """Two or three exercises; an exercise may have more than one row."""
+    if name in TOURS:
+        exercises = tour.exercises(tour.read(path_of(name)).cells[-1])
+    else:
+        exercises = exercises_of_program(path_of(name).read_text(encoding="utf-8"))
+    rows = [row for row in IN_TOURS + IN_PROGRAMS if row.script == name]
+    faults = []
+    if len(exercises) not in (2, 3):
+        faults.append(f"script/{name}.py has {len(exercises)} exercises under 'Try it', not 2 or 3")
+    if len(rows) < len(exercises):
+        faults.append(
+            f"tests/test_exercises.py has {len(rows)} rows for the {len(exercises)} exercises of "
+            f"script/{name}.py"
+        )
+    hold(faults)

@@ -61,7 +61,8 @@ def test_axis_without_label_is_found(figure, axis):
 @pytest.mark.parametrize("label", ["time", "time per number", "rate (fast)", "$x$", "(ms)"])
 def test_label_without_unit_is_found(figure, label):
     figure.axes[0].set_xlabel(label)
-    assert complaints(figure) == [f"axes 0: no unit in {label!r}"]
+    (complaint,) = complaints(figure)
+    assert complaint.startswith(f"axes 0: no unit in {label!r}")
 
 
 @pytest.mark.parametrize("label", ["time (ms)", "numbers in $x$, $n$", "loss  $L(w_k)$"])
@@ -88,10 +89,16 @@ def test_blank_image_is_found(tmp_path):
     assert bad_image(tmp_path / "blank.png") == ["blank.png is blank"]
 
 
-def test_file_that_is_no_image_is_found(tmp_path):
-    (tmp_path / "figure.png").write_bytes(b"\x89PNG, and no more")
-    with pytest.raises(SyntaxError):
-        bad_image(tmp_path / "figure.png")
+def test_file_that_is_no_image_is_found(figure, tmp_path):
+    whole = tmp_path / "whole.png"
+    figure.savefig(whole, dpi=200)
+    torn = tmp_path / "torn.png"
+    torn.write_bytes(whole.read_bytes()[:5000])
+    text = tmp_path / "text.png"
+    text.write_text("no picture at all")
+    for path in (torn, text):
+        (complaint,) = bad_image(path)
+        assert complaint.startswith(f"{path.name} is no picture")
 
 
 # A timing figure and the table printed with it.

@@ -242,10 +242,11 @@ def prints(stdout: str, line: str) -> bool:
 def sections() -> list:
     """One test case for each heading: the script's name, and the lines it must print."""
     cases = []
-    for section in [*PRINTED.split("\n\n"), *FACTS.split("\n\n")]:
-        title, *lines = section.splitlines()
-        script, _, _ = title.removeprefix("# ").partition(".py: ")
-        cases.append(pytest.param(script, lines, id=title.removeprefix("# ")))
+    for section in PRINTED.split("\n\n") + FACTS.split("\n\n"):
+        lines = section.splitlines()
+        title = lines[0].removeprefix("# ")
+        script = title.split(".py: ")[0]
+        cases.append(pytest.param(script, lines[1:], id=title))
     return cases
 
 

@@ -43,20 +43,26 @@ print("figure: file:///somewhere/table.png")
 '''
 
 
-@pytest.fixture
-def timed(tmp_path):
-    path = tmp_path / "timed.py"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("recorded")
+
+
+@pytest.fixture(scope="module")
+def timed(folder):
+    path = folder / "timed.py"
     path.write_text(TIMED, encoding="utf-8")
     return tour.read(path)
 
 
-@pytest.fixture
-def printed(timed, tmp_path):
-    return record.run(timed.path, record.with_ends(timed), tmp_path / "run")
+@pytest.fixture(scope="module")
+def printed(timed, folder):
+    return record.run(timed.path, record.with_ends(timed), folder / "run")
 
 
 def test_examples_and_the_machine_are_recorded_and_nothing_else(timed, printed):
-    before, after = TIMED.splitlines(), record.recorded(timed, printed).splitlines()
+    before = TIMED.splitlines()
+    after = record.recorded(timed, printed).splitlines()
     assert after[3] == f"# Example outputs: the lecture's machine, {record.machine()}."
     end = before.index("# Example output:") + 1
     assert after[:3] + after[4:end] == before[:3] + before[4:end]
@@ -69,8 +75,8 @@ def test_examples_and_the_machine_are_recorded_and_nothing_else(timed, printed):
     ]
 
 
-def test_picture_carries_the_table_that_it_was_drawn_from(printed, tmp_path):
-    with Image.open(tmp_path / "run" / "table.png") as image:
+def test_picture_carries_the_table_that_it_was_drawn_from(printed, folder):
+    with Image.open(folder / "run" / "table.png") as image:
         lines = image.text["Description"].splitlines()
     assert lines[0] == "n  one way  the other way"
     assert lines[-1] == "the other way takes 4 times as long"

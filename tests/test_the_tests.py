@@ -8,15 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, git
-from scripts import SCRIPTS
+from conftest import NAMES, ROOT, git
 
-NEEDS_A_CLONE = {
-    "test_scripts_and_figures_that_git_tracks_are_those_listed",
-    "test_repository_has_the_layout_promised",
+NEEDS_A_CLONE = [
+    "test_script_and_figure_that_git_tracks_have_a_row",
     "test_runs_leave_a_clone_clean_and_it_can_be_pulled",
     "test_links_lead_to_files_that_everybody_gets",
-}
+]
 
 
 def repository(folder: Path) -> Path:
@@ -88,6 +86,10 @@ def test_a_git_that_does_not_start_is_none(tmp_path, monkeypatch):
         git("init", cwd=tmp_path)
 
 
+# Options that a student may have set. The cache has no place, as in a folder that is read-only.
+OPTIONS = "-o cache_dir=README.md/cache --import-mode=importlib"
+
+
 def test_in_a_download_amid_a_students_files_only_what_needs_git_is_skipped(tmp_path):
     """The download lies in a repository of the student's, who has copied a script, too."""
     students = repository(tmp_path / "the student's")
@@ -95,29 +97,48 @@ def test_in_a_download_amid_a_students_files_only_what_needs_git_is_skipped(tmp_
     compiled = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "tests", download / "tests", ignore=compiled)
     shutil.copytree(ROOT / "figures" / "lecture", download / "figures" / "lecture")
-    for name in ("README.md", ".pytest.ini", "requirements.txt", ".ci/run"):
+    files = ["README.md", ".pytest.ini", "requirements.txt", ".ci/run"]
+    files += [f"script/{name}.py" for name in NAMES]
+    files += ["script/install.sh", "script/install.ps1", "script/install.py"]
+    for name in files:
         (download / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, download / name)
-    (download / "script").mkdir()
-    for name in [*(f"{name}.py" for name in SCRIPTS), "install.sh", "install.ps1"]:
-        shutil.copy(ROOT / "script" / name, download / "script")
     shutil.copy(ROOT / "script" / "dtypes.py", download / "script" / "my_dtypes.py")
     (download / "script" / "numpy.py").write_text("x = 1\n")
 
-    files = ["test_tours.py", "test_every_script.py", "test_readme.py", "test_install_and_run.py"]
     quick = "test_layout or stands_alone or links_lead or first_figure"
-    chosen = f"{quick} or {' or '.join(NEEDS_A_CLONE)}"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-k", chosen, *(f"tests/{name}" for name in files)],
+        [sys.executable, "-m", "pytest", "-v", "-k", f"{quick} or {' or '.join(NEEDS_A_CLONE)}"]
+        + ["tests/test_tours.py", "tests/test_every_script.py", "tests/test_readme.py"]
+        + ["tests/test_install_and_run.py"],
         cwd=download,
-        env={**os.environ, "COLUMNS": "200", "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        env={**os.environ, "COLUMNS": "200", "PYTEST_ADDOPTS": OPTIONS},
         capture_output=True,
         encoding="utf-8",
     )
-    outcomes = dict(re.findall(r"::(test_.*?) (PASSED|SKIPPED|FAILED|ERROR)\b", run.stdout))
     assert run.returncode == 0, run.stdout + run.stderr
-    skipped = {name for name, outcome in outcomes.items() if outcome == "SKIPPED"}
-    assert skipped == NEEDS_A_CLONE | {"test_the_installed_environment_draws_the_first_figure"}
-    assert len(outcomes) > len(skipped) + len(SCRIPTS)
-    assert re.search(r"^SKIPPED \[4\] .*: needs a git clone", run.stdout, re.MULTILINE)
+    outcomes = dict(re.findall(r"::(test_.*?) (PASSED|SKIPPED|FAILED|ERROR)\b", run.stdout))
+    skipped = {test for test, outcome in outcomes.items() if outcome == "SKIPPED"}
+    assert skipped == {*NEEDS_A_CLONE, "test_the_installed_environment_draws_the_first_figure"}
+    assert len(outcomes) > len(skipped) + len(NAMES)
+    assert re.search(r"^SKIPPED \[3\] .*: needs a git clone", run.stdout, re.MULTILINE)
     assert re.search(r"^SKIPPED \[1\] .*: There is no .venv here", run.stdout, re.MULTILINE)
+
+
+def test_a_parents_pytest_settings_do_not_reach_in(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--cov=t"\n')
+    course = tmp_path / "course"
+    (course / "tests").mkdir(parents=True)
+    shutil.copy(ROOT / ".pytest.ini", course)
+    (course / "tests" / "test_it.py").write_text("def test_it(): pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    run = subprocess.run(command, cwd=course, capture_output=True, encoding="utf-8")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows, a link needs an administrator")
+def test_git_ignores_venv_as_a_link(tmp_path):
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    git("init", "-q", cwd=tmp_path)
+    (tmp_path / ".venv").symlink_to("elsewhere")
+    assert git("status", "--porcelain", cwd=tmp_path) == "?? .gitignore\n"

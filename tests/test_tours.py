@@ -2,28 +2,22 @@
 
 import ast
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import notebooks
 import pytest
 import torch
 import tour
-from conftest import ROOT, drawing
-from figure_checks import complaints
+from conftest import DRAWING_PROGRAMS, TOURS, drawing, hold, path_of
+from figure_checks import complaints, misdrawn_lines
 from scripts import SCRIPTS
 from tour import CODE, EXACT, Cell, Tour
 
-PATHS = [ROOT / "script" / f"{name}.py" for name in SCRIPTS]
-TOURS = [tour.read(path, SCRIPTS[path.stem].small) for path in PATHS if tour.is_tour(path)]
-TIMED = [each for each in TOURS if SCRIPTS[each.path.stem].timing]
-CELLS = [
-    pytest.param(each, cell, id=f"{each.name}: {cell.heading}")
-    for each in TOURS
-    for cell in each.showing
-]
-every_tour = pytest.mark.parametrize("each", TOURS, ids=lambda each: each.name)
-PROGRAMS = ["gd_1d_torch", "gd_nd_torch"]
+TIMED = [name for name in TOURS if SCRIPTS[name].timing]
 
 # A tour that passes every check. The tests at the end spoil it, one place at a time.
 SMALL = """\
@@ -160,21 +154,46 @@ SPOILED_NOTEBOOKS = {  # each of these small tours is spoiled in several places
 }
 
 
-def hold(found: list[str]) -> None:
-    if found:
-        pytest.fail("\n".join(found), pytrace=False)
+def small_tour(name: str) -> Tour:
+    """A tour of the lecture, made small."""
+    return tour.read(path_of(name), SCRIPTS[name].small)
 
 
-def alone(each: Tour, cell: Cell, folder: Path) -> list[str]:
-    """What is wrong with a cell run alone, and with the figures that it draws."""
+def cells() -> list:
+    """A case for each cell that shows something: its tour, and where it stands among these."""
+    params = []
+    for name in TOURS:
+        for number, cell in enumerate(tour.read(path_of(name)).showing):
+            params.append(pytest.param(name, number, id=f"{name}: {cell.heading}"))
+    return params
+
+
+def cases(spoiled: dict[str, tuple[str, str, str]]) -> list:
+    """A case for each spoiled place: what to replace, by what, and the complaint to come."""
+    return [pytest.param(*case, id=place) for place, case in spoiled.items()]
+
+
+def notebook_cases() -> list:
+    """A case for each place that is spoiled in a notebook: the notebook's name, the complaint."""
+    params = []
+    for name, places in SPOILED_NOTEBOOKS.items():
+        for place, (_, _, complaint) in places.items():
+            params.append(pytest.param(name, complaint, id=place))
+    return params
+
+
+def alone(lesson: Tour, cell: Cell, folder: Path, timing: tuple[str, ...] = ()) -> list[str]:
+    """What is wrong with a cell run alone, and with the figures that it draws.
+
+    Those named in timing are to show the numbers that the cell prints.
+    """
     with drawing() as figures:
-        found = tour.alone(each, cell, folder)
-    return found + [complaint for figure in figures.values() for complaint in complaints(figure)]
-
-
-def cases(spoiled: dict[str, tuple[str, str, str]]) -> pytest.MarkDecorator:
-    params = [pytest.param(*case, id=name) for name, case in spoiled.items()]
-    return pytest.mark.parametrize(("old", "new", "complaint"), params)
+        printed, found = tour.alone(lesson, cell, folder)
+    for name, figure in figures.items():
+        found += complaints(figure)
+        if name in timing:
+            found += misdrawn_lines(figure, printed)
+    return found
 
 
 def write_small(path: Path, *spoils: tuple[str, str]) -> Tour:
@@ -189,9 +208,8 @@ def write_small(path: Path, *spoils: tuple[str, str]) -> Tour:
 
 def as_tour(name: str) -> Tour:
     """A program as a notebook of one cell."""
-    path = ROOT / "script" / f"{name}.py"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return Tour(path, (Cell(CODE, name, (*lines, EXACT), 1),))
+    lines = path_of(name).read_text(encoding="utf-8").splitlines()
+    return Tour(path_of(name), (Cell(CODE, name, (*lines, EXACT), 1),))
 
 
 @pytest.fixture(scope="session")
@@ -199,15 +217,16 @@ def small_notebooks(tmp_path_factory) -> dict[str, Tour]:
     """The small tours for the kernel: the spoiled, and one that is right and names its Python."""
     folder = tmp_path_factory.mktemp("small tours")
     python = f"# %%\nimport sys\n\nprint(sys.prefix)\n# Output:\n# {sys.prefix}\n"
-    spoils = {"right": [(LAST, python)]}
+    small = {"right": write_small(folder / "right.py", (LAST, python))}
     for name, places in SPOILED_NOTEBOOKS.items():
-        spoils[name] = [(old, new) for old, new, _ in places.values()]
-    return {name: write_small(folder / f"{name}.py", *spoils[name]) for name in spoils}
+        spoils = [(old, new) for old, new, _ in places.values()]
+        small[name] = write_small(folder / f"{name}.py", *spoils)
+    return small
 
 
 @pytest.fixture(scope="session")
-def notebook(small_notebooks, tmp_path_factory) -> Callable[[str], list[list[dict]]]:
-    """What a notebook of a tour shows under each cell, by the tour's name.
+def notebook(tmp_path_factory) -> Iterator[Callable[[Tour], list[list[dict]]]]:
+    """What a notebook of a tour shows under each cell. All tours share a kernel.
 
     There is another kernel of the same name, as a user may have it: one that cannot start.
     """
@@ -215,40 +234,45 @@ def notebook(small_notebooks, tmp_path_factory) -> Callable[[str], list[list[dic
     other = folder / "other" / "kernels" / "python3" / "kernel.json"
     other.parent.mkdir(parents=True)
     other.write_text(json.dumps({"argv": ["none"], "display_name": "none", "language": "python"}))
-    tours = [*TOURS, *map(as_tour, PROGRAMS), *small_notebooks.values()]
-    shown = tour.run_in_kernel(tours, folder, JUPYTER_PATH=str(folder / "other"))
-    return lambda name: shown[name]
+    users = {**os.environ, "JUPYTER_PATH": str(folder / "other")}
+    with notebooks.kernel(folder, users) as run:
+        yield cache(run)
 
 
-@every_tour
-def test_layout(each):
-    hold(tour.form(each))
+@pytest.mark.parametrize("name", TOURS)
+def test_layout(name):
+    hold(tour.form(small_tour(name)))
 
 
-@pytest.mark.parametrize(("each", "cell"), CELLS)
-def test_cell_alone(each, cell, tmp_path):
-    hold(alone(each, cell, tmp_path))
+@pytest.mark.parametrize(("name", "number"), cells())
+def test_cell_alone(name, number, tmp_path):
+    """And its figures are fit to read, and show the times that it prints."""
+    lesson = small_tour(name)
+    hold(alone(lesson, lesson.showing[number], tmp_path, SCRIPTS[name].timing))
 
 
-@every_tour
-def test_in_order_in_a_fresh_process(each, run_of):
-    hold(tour.in_order(each, run_of(each.path.stem).stdout))
+@pytest.mark.parametrize("name", TOURS)
+def test_in_order_in_a_fresh_process(name, run_of):
+    hold(tour.in_order(small_tour(name), run_of(name).stdout))
 
 
-@pytest.mark.parametrize("each", TIMED, ids=lambda each: each.name)
-def test_defaults_print_what_the_examples_say(each, default_of):
-    hold(tour.in_order(each, default_of(each.path.stem).stdout))
+@pytest.mark.parametrize("name", TIMED)
+def test_defaults_print_what_the_examples_say(name, default_of):
+    hold(tour.in_order(small_tour(name), default_of(name).stdout))
 
 
-@every_tour
-def test_in_a_notebook(each, notebook):
-    hold(tour.in_kernel(each, notebook(each.name)))
+@pytest.mark.parametrize("name", TOURS)
+def test_in_a_notebook(name, notebook):
+    lesson = small_tour(name)
+    hold(notebooks.in_kernel(lesson, notebook(lesson)))
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", DRAWING_PROGRAMS)
 def test_program_pasted_into_a_notebook_runs_with_its_defaults(name, notebook, run_of):
-    (shown,) = notebook(f"{name}.py")
-    printed = "".join(text for each in shown if "text" in each for text in each["text"])
+    (outputs,) = notebook(as_tour(name))
+    printed = ""
+    for output in outputs:
+        printed += "".join(output.get("text", []))
     numbers, _, figure = printed.rpartition("figure: ")
     assert numbers == run_of(name).stdout.rpartition("figure: ")[0]
     assert figure.strip().endswith(SCRIPTS[name].figures[0])
@@ -256,15 +280,17 @@ def test_program_pasted_into_a_notebook_runs_with_its_defaults(name, notebook, r
 
 @pytest.mark.parametrize("function", ["save", "milliseconds"])
 def test_what_stands_in_several_tours_is_the_same_text(function):
-    texts = []
-    for each in TOURS:
-        if function == "milliseconds" and each.name == "devices.py":
-            continue  # whose function takes a number of threads
-        for node in ast.walk(ast.parse(each.path.read_text(encoding="utf-8"))):
+    texts = {}
+    for name in TOURS:
+        for node in ast.walk(ast.parse(path_of(name).read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name == function:
-                texts.append(ast.unparse(node))
+                texts[name] = ast.unparse(node)
+    if function == "milliseconds":
+        texts.pop("devices", None)  # whose function takes a number of threads
     assert len(texts) >= 6
-    assert len(set(texts)) == 1
+    first = next(iter(texts))
+    others = [name for name in texts if texts[name] != texts[first]]
+    assert not others, f"{function} in {others} is not the text that it is in {first}"
 
 
 # The checks themselves: each lets SMALL pass, and catches what is wrong with a spoiled one.
@@ -278,21 +304,33 @@ def test_small_tour_passes(tmp_path):
         assert alone(small, cell, tmp_path / cell.heading) == []
 
 
-@cases(SPOILED_LAYOUT)
+@pytest.mark.parametrize(("old", "new", "complaint"), cases(SPOILED_LAYOUT))
 def test_spoiled_layout_is_caught(old, new, complaint, tmp_path):
     assert complaint in "\n".join(tour.form(write_small(tmp_path / "small.py", (old, new))))
 
 
-@cases(SPOILED_CELL)
-def test_spoiled_cell_is_caught(old, new, complaint, tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("default")  # a warning is an error whatever pytest makes of it
+@pytest.mark.parametrize(("old", "new", "complaint"), cases(SPOILED_CELL))
+def test_spoiled_cell_is_caught_and_no_other(old, new, complaint, tmp_path, monkeypatch):
     """Spoiled examples, too: a tour's are held on machines like the lecture's, these on all."""
     monkeypatch.setattr(tour, "LIKE_RECORDED", True)
     small = write_small(tmp_path / "small.py", (old, new))
     torch.manual_seed(0)  # as another cell may have left it
-    found = {cell.heading: alone(small, cell, tmp_path / cell.heading) for cell in small.showing}
+    caught = []
+    for cell in small.showing:
+        found = alone(small, cell, tmp_path / cell.heading)
+        if found:
+            caught.append("\n".join(found))
     torch.set_printoptions(profile="default")
-    (caught,) = [complaints for complaints in found.values() if complaints]  # in one cell only
-    assert complaint in "\n".join(caught)
+    assert len(caught) == 1
+    assert complaint in caught[0]
+
+
+def test_timing_figure_that_shows_no_printed_times_is_caught(tmp_path):
+    small = write_small(tmp_path / "small.py")
+    picture = small.cell_that_draws("small.png")
+    found = alone(small, picture, tmp_path, timing=("small.png",))
+    assert found == ["no table is printed with the figure"]
 
 
 @pytest.mark.parametrize(
@@ -308,20 +346,15 @@ def test_spoiled_whole_is_caught(stdout, complaint, tmp_path):
     assert complaint in "\n".join(tour.in_order(small, stdout))
 
 
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        pytest.param(name, complaint, id=place)
-        for name, places in SPOILED_NOTEBOOKS.items()
-        for place, (_, _, complaint) in places.items()
-    ],
-)
+@pytest.mark.parametrize(("name", "complaint"), notebook_cases())
 def test_spoiled_notebook_is_caught(name, complaint, small_notebooks, notebook):
-    assert complaint in "\n".join(tour.in_kernel(small_notebooks[name], notebook(f"{name}.py")))
+    small = small_notebooks[name]
+    assert complaint in "\n".join(notebooks.in_kernel(small, notebook(small)))
 
 
 def test_small_tour_passes_in_a_kernel_of_this_environment(small_notebooks, notebook):
-    assert tour.in_kernel(small_notebooks["right"], notebook("right.py")) == []
+    right = small_notebooks["right"]
+    assert notebooks.in_kernel(right, notebook(right)) == []
 
 
 @pytest.mark.parametrize(
@@ -337,7 +370,7 @@ def test_of_an_example_words_are_held_and_numbers_are_free(line, held):
 
 
 def test_constants_are_made_small_where_they_stand():
-    text = "A, B = 1, [\n    2,\n]\nC = 3\n"
-    assert tour.shrunk(text, {"A, B": "4, 5"}) == "A, B = 4, 5\n\n\nC = 3\n"
-    with pytest.raises(AssertionError, match="no CONSTANTS {'D'}"):
+    text = "A = [\n    1,\n]\nC = 3\n"
+    assert tour.shrunk(text, {"A": "2"}) == "A = 2\n\n\nC = 3\n"
+    with pytest.raises(AssertionError, match="makes {'D'} small, but the script has none"):
         tour.shrunk(text, {"D": "1"})
