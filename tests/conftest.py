@@ -46,6 +46,7 @@ NO_COMFORT = {
     "DISPLAY": "",
     "WAYLAND_DISPLAY": "",
     "HOME": "/nonexistent",
+    "USERPROFILE": "/nonexistent",  # Windows' HOME
     "MPLCONFIGDIR": matplotlib.get_cachedir(),
 }
 # git as if just installed: without settings, attributes, ignored files or hooks of the user's or of

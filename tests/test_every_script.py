@@ -233,7 +233,11 @@ def test_docstrings_of_a_program_show_what_it_prints(name, run_of):
 def test_options_count_in_an_ipython_console(name, tmp_path):
     """%run in a console, where sys.ps1 is set."""
     shutil.copy(path_of(name), tmp_path)
-    environ = {"HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
+    environ = {
+        "HOME": str(tmp_path),
+        "USERPROFILE": str(tmp_path),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+    }
     run = python("-m", "IPython", "-c", f"%run {name}.py --eta 3", cwd=tmp_path, **environ)
     assert "diverged" in run.stdout, run.stdout + run.stderr
 
