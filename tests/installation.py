@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from pip._vendor.distlib.scripts import ScriptMaker
 
 WINDOWS = os.name == "nt"
 EXE = ".exe" if WINDOWS else ""
@@ -20,16 +19,36 @@ print("check: PYTHONPATH=" + os.environ.get("PYTHONPATH", ""))
 """
 
 
+# Lines that sh reads as a command, and Python as a text: a shebang ends at the first space.
+HEAD = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+"""
+# On Windows pip's own maker of programs makes uv.exe. It is no part of pip that others may import:
+# another process does.
+MAKE = """
+import sys
+from pip._vendor.distlib.scripts import ScriptMaker
+maker = ScriptMaker(sys.argv[1], sys.argv[2])
+maker.executable = sys.executable
+maker.make("uv")
+"""
+
+
 def make_uv(folder: Path) -> Path:
     """Make a program uv of stand_in_uv.py: a script, or uv.exe on Windows."""
-    source = folder / "source"
-    source.mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "stand_in_uv.py", source / "uv")
-    maker = ScriptMaker(str(source), str(folder))
-    maker.executable = sys.executable
-    maker.set_mode = True
-    maker.make("uv")
-    return folder / f"uv{EXE}"
+    folder.mkdir()
+    code = (ROOT / "tests" / "stand_in_uv.py").read_text(encoding="utf-8")
+    uv = folder / f"uv{EXE}"
+    if WINDOWS:
+        (folder / "source").mkdir()
+        (folder / "source" / "uv").write_text(f"#!python\n{code}", encoding="utf-8")
+        command = [sys.executable, "-c", MAKE, str(folder / "source"), str(folder)]
+        subprocess.run(command, check=True)
+    else:
+        uv.write_text(HEAD.format(python=sys.executable) + code, encoding="utf-8")
+        uv.chmod(0o755)
+    return uv
 
 
 class Course:

@@ -1,4 +1,3 @@
-#!python
 """A stand-in for uv: `run` starts this Python, `venv` makes an environment, `pip install` writes
 packages of one file.
 
