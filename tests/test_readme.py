@@ -28,37 +28,45 @@ def commands(above: str) -> list[str]:
 
 UNIX = commands("**macOS and Linux**")
 WINDOWS = commands("**Windows**, in PowerShell")
+CHECK = commands("## The tests")
 
 
-def test_start_is_what_ci_runs():
+def test_the_commands_of_the_readme_are_what_ci_runs():
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert lines[-len(UNIX) :] == UNIX
+    assert lines[-4:] == [*UNIX, *CHECK]
 
 
 @pytest.mark.skipif(not WORKFLOW.exists(), reason="There is no .github/workflows/tests.yml here")
-def test_what_start_tells_to_run_the_workflow_runs():
+def test_the_commands_of_the_readme_are_what_the_workflow_runs():
     steps = re.findall(r"^ +- run: (.*)$", WORKFLOW.read_text(encoding="utf-8"), re.MULTILINE)
-    assert UNIX[0] in steps
-    assert WINDOWS[0] in steps
-    for script, pytest_ in ((".venv/bin/", UNIX[2:]), (".venv\\Scripts\\", WINDOWS[2:])):
-        for command in pytest_:
-            assert script + command in steps
+    for command in (UNIX[0], f".venv/bin/{UNIX[2]}", f".venv/bin/{CHECK[0]}"):
+        assert command in steps
+    for command in (*WINDOWS, f".venv\\Scripts\\{CHECK[0]}"):
+        assert command in steps
 
 
-def test_after_an_install_the_readme_and_the_installer_go_on_alike(monkeypatch, capsys):
+@pytest.fixture
+def install():
+    """The installer's program, as a module."""
     spec = importlib.util.spec_from_file_location("install", ROOT / "script" / "install.py")
-    install = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(install)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_after_an_install_the_readme_and_the_installer_go_on_alike(install, monkeypatch, capsys):
     monkeypatch.setattr(install, "WINDOWS", False)
-    monkeypatch.setattr(install, "PROGRAMS", ROOT / ".venv" / "bin")
-    install.show_next_steps("bash", str(ROOT))
-    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert said[1:] == UNIX[1:] or ":" in str(ROOT)
-    monkeypatch.setattr(install, "PROGRAMS", ROOT / ".venv" / "Scripts")
-    install.show_next_steps("powershell", str(ROOT))
-    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert [f".venv\\Scripts\\{command}" for command in WINDOWS[2:]] == said[1:3]
-    assert said[-1] == WINDOWS[1] or ":" in str(ROOT)
+
+    def said_next(shell: str, folder: str) -> list[str]:
+        monkeypatch.setattr(install, "PROGRAMS", ROOT / ".venv" / folder)
+        install.show_next_steps(shell, str(ROOT))
+        return [line.strip() for line in capsys.readouterr().out.splitlines()[1:]]
+
+    if ":" not in str(ROOT):
+        assert said_next("bash", "bin") == [*UNIX[1:], *CHECK]
+    steps = said_next("powershell", "Scripts")
+    assert steps[:2] == [*WINDOWS[1:], f".venv\\Scripts\\{CHECK[0]}"]
+    assert steps[-1] in README
 
 
 def test_table_is_the_scripts_and_their_figures():
@@ -66,7 +74,6 @@ def test_table_is_the_scripts_and_their_figures():
     for row in section("The lecture, section by section").splitlines():
         for name in re.findall(r"\[(\w+)\.py\]\(script/\1\.py\)", row):
             figures[name] = tuple(re.findall(r"\(figures/lecture/([\w.]+)\)", row))
-    del figures["install"]  # it draws nothing, and has tests of its own
     faults = []
     for name in NAMES:
         if name not in figures:
@@ -95,8 +102,8 @@ def test_every_figure_is_shown_with_a_text_for_those_who_cannot_see_it():
 
 
 def test_links_lead_somewhere():
-    headings = re.findall(r"^## (\w+)$", README, re.MULTILINE)
-    anchors = [f"#{heading.lower()}" for heading in headings]
+    headings = re.findall("^## (.*)$", README, re.MULTILINE)
+    anchors = ["#" + re.sub(r"[^\w ]", "", line).lower().replace(" ", "-") for line in headings]
     for anchor in re.findall(r"\]\((#[^)]+)\)", README):
         assert anchor in anchors
     assert len(LINKS) > 30
@@ -121,7 +128,5 @@ def test_corrections_are_quoted():
     assert len(QUOTED) == len(rows) >= 9
 
 
-def test_python_versions_are_those_of_the_installer():
-    said = re.search(r"Python 3\.(\d+) to 3\.(\d+)", README).groups()
-    program = (ROOT / "script" / "install.py").read_text(encoding="utf-8")
-    assert f"OLDEST, NEWEST = {said[0]}, {said[1]} " in program
+def test_python_versions_are_those_of_the_installer(install):
+    assert README.count(f'uv venv --python "{install.PYTHONS}"') == 2
