@@ -1,11 +1,12 @@
 """broadcasting.py: all ways give the same product, and broadcasting copies no row of v."""
 
+from collections import Counter
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
 from conftest import defined
-from torch.autograd.profiler import profile
-from torch.overrides import TorchFunctionMode
+from counting import CallRecorder, new_bytes
 
 broadcasting = defined("broadcasting")
 
@@ -33,38 +34,14 @@ def test_all_ways_give_the_products_of_the_entries_to_the_bit(rows, columns):
     assert torch.equal(existing, expected)
 
 
-class CallCounter(TorchFunctionMode):
-    """Counts the calls of PyTorch that are made under it, by name."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = {}
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        name = function.__name__
-        self.calls[name] = self.calls.get(name, 0) + 1
-        return function(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("columns", [1, 50])
 def test_loop_makes_three_calls_per_row_however_long_the_rows_are(columns):
     """So its run over rows of one number shows what the calls alone cost."""
     A, v = random_operands(10, columns)
-    with CallCounter() as counter:
+    with CallRecorder() as calls:
         broadcasting.loop_over_rows(A, v)
-    repeated = {name: count for name, count in counter.calls.items() if count > 1}
+    repeated = {name: count for name, count in Counter(calls.names).items() if count > 1}
     assert repeated == {"__getitem__": 10, "mul": 10, "__setitem__": 10}
-
-
-def new_bytes(function) -> int:
-    """The bytes of all new memory in a call of function, as PyTorch's profiler counts them."""
-    with profile(use_kineto=False, profile_memory=True) as profiled:
-        function()
-    total = 0
-    for event in profiled.function_events:
-        if event.self_cpu_memory_usage > 0:  # memory that is given back counts as negative
-            total += event.self_cpu_memory_usage
-    return total
 
 
 def test_repeat_makes_a_copy_of_v_for_every_row():

@@ -2,14 +2,12 @@
 
 import ast
 import math
-import os
-import platform
-import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 from conftest import defined
+from counting import LARGE, PAGES, glibc
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -117,15 +115,6 @@ def test_count_is_right_where_it_is_known(operation, vectors):
     with MovedVectors() as moved:
         operation(x, y)
     assert moved.count == vectors
-
-
-LARGE = 9_000_000  # numbers of 4 bytes, 34 MiB: glibc's malloc does not keep so large a block
-PAGES = 4 * LARGE / 4096
-
-glibc = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64" or "LD_PRELOAD" in os.environ,
-    reason="PyTorch uses glibc's malloc on Linux with an x86 processor",
-)
 
 
 @glibc

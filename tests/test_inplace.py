@@ -1,26 +1,16 @@
 """inplace.py: which sums have page faults, what the two variables change, what in-place saves."""
 
 import math
-import os
-import platform
-import sys
 
 import pytest
 import torch
 from conftest import ROOT, defined
+from counting import LARGE, PAGES, glibc
 from torch.utils._python_dispatch import TorchDispatchMode
 from tour import define, read
 
 inplace = defined("inplace")
 NAMES = inplace.run_program.__globals__  # where run_program looks SIZES up
-
-LARGE = 9_000_000  # numbers of 4 bytes, 34 MiB: glibc's malloc does not keep so large a block
-PAGES = 4 * LARGE / 4096
-
-glibc = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64" or "LD_PRELOAD" in os.environ,
-    reason="PyTorch uses glibc's malloc on Linux with an x86 processor",
-)
 
 
 @glibc

@@ -6,8 +6,7 @@ import time
 import pytest
 import torch
 from conftest import defined
-from torch.autograd.profiler import profile
-from torch.overrides import TorchFunctionMode
+from counting import CallRecorder, new_bytes
 
 vectorization = defined("vectorization")
 
@@ -43,35 +42,12 @@ def test_sums_of_whole_numbers_are_exact_in_float32():
     assert largest < 2**24
 
 
-class CallRecorder(TorchFunctionMode):
-    """Records the names of the functions of PyTorch that are called under it."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = []
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        self.names.append(function.__name__)
-        return function(*args, **(kwargs or {}))
-
-
 def test_loop_over_a_tensor_makes_two_calls_per_number():
     w = torch.ones(3)
     with CallRecorder() as calls:
         vectorization.loop_over_tensor(w)
     for_each = ["__getitem__", "item"]
     assert calls.names == ["__len__"] + for_each + for_each + for_each
-
-
-def new_bytes(function) -> int:
-    """The bytes of all new memory in a call of function, as PyTorch's profiler counts them."""
-    with profile(use_kineto=False, profile_memory=True) as profiled:
-        function()
-    total = 0
-    for event in profiled.function_events:
-        if event.self_cpu_memory_usage > 0:  # memory that is given back counts as negative
-            total += event.self_cpu_memory_usage
-    return total
 
 
 def test_sum_makes_a_tensor_of_squares_and_dot_makes_none():
