@@ -65,7 +65,7 @@ sys.path[:] = PATH
 IN_LESSONS = ("matplotlib.pyplot", "numpy", "torch")
 BESIDE_LESSONS = ("jupyter", "pytest")
 # what else the lessons import, or torch's Timer for them
-TOO = ("configparser", "csv", "getopt", "hmac", "resource", "secrets", "setuptools", "statistics")
+TOO = ("configparser", "getopt", "hmac", "resource", "secrets", "setuptools", "statistics")
 
 WINDOWS = os.name == "nt"
 INSTALL = "bash script/install.sh"
