@@ -101,6 +101,15 @@ def test_every_figure_is_shown_with_a_text_for_those_who_cannot_see_it():
     assert len(shown) == README.count("![")
 
 
+def test_rows_of_a_table_have_as_many_cells_as_its_head():
+    """A stroke in a cell that is not escaped would make two cells of it, and break a picture."""
+    tables = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
+    assert len(tables) == 4
+    for table in tables:
+        head, *rows = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert rows == [head] * len(rows)
+
+
 def test_links_lead_somewhere():
     headings = re.findall("^## (.*)$", README, re.MULTILINE)
     anchors = ["#" + re.sub(r"[^\w ]", "", line).lower().replace(" ", "-") for line in headings]
