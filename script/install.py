@@ -34,6 +34,9 @@ else:
 
 OLDEST, NEWEST = 11, 15  # of Python 3: the packages in requirements.txt exist for these
 PYTHONS = f">=3.{OLDEST},<3.{NEWEST + 1}"
+INSTALL = "bash script/install.sh"
+if WINDOWS:
+    INSTALL = "powershell -ExecutionPolicy Bypass -File script/install.ps1"
 ELSEWHERE = "Use another computer, or run single scripts in a hosted notebook."
 
 ROOT = Path(os.path.abspath(__file__)).parent.parent
@@ -53,7 +56,7 @@ UNFINISHED = VENV / ".lecture-unfinished"  # it is there while packages change
 def main(shell: str) -> None:
     """Run the steps. shell is the door's, "bash" or "powershell": it decides how to go on."""
     if shell not in ("bash", "powershell") or "UV" not in os.environ:
-        fail("this program is not started by itself. Run: bash script/install.sh")
+        fail(f"this program is not started by itself. Run: {INSTALL}")
     started_in = os.getcwd()
     check_python()
     check_platform(platform.system(), platform.machine(), platform.mac_ver()[0])
