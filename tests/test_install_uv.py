@@ -98,7 +98,8 @@ def run_words() -> list[str]:
 
 
 def run_by_uv(uv: str, folder: Path, code: str, python: str = sys.executable, **variables: str):
-    command = [uv, *run_words(), "--python", python, "python", "-I", "-c", code]
+    command = [uv, *run_words(), "--python", python, "python", "-I"]
+    command += ["-X", "utf8", "-c", code]  # on Windows, pipes speak cp1252
     environ = {**os.environ, "UV_OFFLINE": "1", **variables}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, encoding="utf-8")
 
