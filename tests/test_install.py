@@ -691,9 +691,16 @@ def test_auto_without_the_index_leaves_the_build_that_is_there(installed):
 
 
 def start_hanging(course: Course, step: str) -> subprocess.Popen:
-    """Start a run that hangs in a step."""
+    """Start a run that hangs in a step as long as there is a file, home/hanging, or for a minute."""
     hanging = course.home / "hanging"
-    code = f"import time, pathlib; pathlib.Path({str(hanging)!r}).touch(); time.sleep(60)"
+    code = f"""if True:
+        import pathlib, time
+        hanging = pathlib.Path({str(hanging)!r})
+        hanging.touch()
+        for _ in range(600):
+            if hanging.exists():
+                time.sleep(0.1)
+    """
     # pytest in the background of a script ignores SIGINT, and so would what it starts
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = course.start(course.install_command(), UV=str(course.uv), **{f"ON_{step}": code})
@@ -704,7 +711,6 @@ def start_hanging(course: Course, step: str) -> subprocess.Popen:
             process.kill()
             pytest.fail(f"the step was not reached: {process.communicate()}")
         time.sleep(0.02)
-    hanging.unlink()
     return process
 
 
@@ -752,8 +758,7 @@ def test_a_run_that_has_no_uv_at_work_counts_too(installed):
     process = start_hanging(installed, "CHECK")
     assert_fails(installed, "another run is at work here. ")
     process.kill()
-    if not WINDOWS:
-        os.killpg(process.pid, signal.SIGKILL)
+    (installed.home / "hanging").unlink()  # the check ends by itself
     process.communicate()
     assert_kept(installed)
 
