@@ -691,7 +691,7 @@ def test_auto_without_the_index_leaves_the_build_that_is_there(installed):
 
 
 def start_hanging(course: Course, step: str) -> subprocess.Popen:
-    """Start a run that hangs in a step as long as there is a file, home/hanging, or for a minute."""
+    """Start a run that hangs in a step until the file home/hanging is gone, or for a minute."""
     hanging = course.home / "hanging"
     code = f"""if True:
         import pathlib, time
