@@ -381,7 +381,8 @@ def test_pips_files_count_as_its_variables_do(course):
     user.parent.mkdir(parents=True)
     user.write_text(
         "[global]\nindex_url = https://user\n# no = comment\n"
-        "find-links =\n    /wheels\n    https://more:80/\n[install]\nextra-index-url: https://extra\n"
+        "find-links =\n    /wheels\n    https://more:80/\n"
+        "[install]\nextra-index-url: https://extra\n"
     )
     named = course.home / "named"
     named.write_bytes(
