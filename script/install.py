@@ -34,6 +34,9 @@ else:
 
 OLDEST, NEWEST = 11, 15  # of Python 3: the packages in requirements.txt exist for these
 PYTHONS = f">=3.{OLDEST},<3.{NEWEST + 1}"
+INSTALL = "bash script/install.sh"
+if WINDOWS:
+    INSTALL = "powershell -ExecutionPolicy Bypass -File script/install.ps1"
 ELSEWHERE = "Use another computer, or run single scripts in a hosted notebook."
 
 ROOT = Path(os.path.abspath(__file__)).parent.parent
@@ -53,7 +56,7 @@ UNFINISHED = VENV / ".lecture-unfinished"  # it is there while packages change
 def main(shell: str) -> None:
     """Run the steps. shell is the door's, "bash" or "powershell": it decides how to go on."""
     if shell not in ("bash", "powershell") or "UV" not in os.environ:
-        fail("this program is not started by itself. Run: bash script/install.sh")
+        fail(f"this program is not started by itself. Run: {INSTALL}")
     started_in = os.getcwd()
     check_python()
     check_platform(platform.system(), platform.machine(), platform.mac_ver()[0])
@@ -433,7 +436,7 @@ def venv_problem() -> str | None:
         return "there is no PyTorch for its platform"
     if made_for and not is_venv(made_for):
         return f"it was moved or copied from {made_for}"
-    if UNFINISHED.exists() and not packages_are_whole():
+    if UNFINISHED.exists() and damaged_packages():
         return "an earlier install did not finish"
     return None
 
@@ -446,23 +449,33 @@ def is_venv(place: str) -> bool:
         return False
 
 
-def packages_are_whole() -> bool:
+def damaged_packages() -> list[str]:
+    """Return the names of the installed packages that are not whole.
+
+    A run that was interrupted while uv was still fetching has changed nothing.
+    """
+    names = []
+    for package in VENV.glob(f"{SITE_PACKAGES}/*.dist-info"):
+        if not is_whole(package):
+            names.append(package.name.split("-")[0])
+    return names
+
+
+def is_whole(package: Path) -> bool:
     """Whether each file that an installed package lists is there, in its full size.
 
-    A run that was interrupted while uv was still fetching has changed nothing. A line of RECORD
-    has the path from site-packages, a hash and the size in bytes.
+    A line of RECORD has the path from site-packages, a hash and the size in bytes.
 
     Source: https://packaging.python.org/en/latest/specifications/recording-installed-packages
     """
-    for package in VENV.glob(f"{SITE_PACKAGES}/*.dist-info"):
-        try:
-            with (package / "RECORD").open(newline="", encoding="utf-8") as lines:
-                for path, _, size in csv.reader(lines):
-                    actual_size = (package.parent / path).stat().st_size
-                    if size and int(size) != actual_size:
-                        return False
-        except (OSError, ValueError):  # a file is gone, or the list itself is cut off
-            return False
+    try:
+        with (package / "RECORD").open(newline="", encoding="utf-8") as lines:
+            for path, _, size in csv.reader(lines):
+                actual_size = (package.parent / path).stat().st_size
+                if size and int(size) != actual_size:
+                    return False
+    except (OSError, ValueError):  # a file is gone, or the list itself is cut off
+        return False
     return True
 
 
@@ -546,16 +559,30 @@ def install_packages(variables: dict[str, str]) -> None:
 
     say("packages: installing requirements.txt")
     UNFINISHED.touch()
-    result = run_uv_pip_install(variables, *packages, show=True)
-    if result.returncode != 0:
-        check_wheels()
-        fail(
-            "installing the packages failed: uv's own message above is the cause. Where the "
-            "network fails, check the proxy (HTTPS_PROXY); where links do, as on OneDrive, set "
-            "UV_LINK_MODE=copy; where the cache or its disk does, UV_CACHE_DIR. Then run again."
-        )
+    install(variables, packages)
+    damaged = damaged_packages()
+    if damaged:
+        # .venv's files are links to those in uv's cache: who cuts off one has cut off the other
+        say(f"packages: uv's cache is damaged, fetching anew {', '.join(damaged)}")
+        run_uv(variables, "cache", "clean", "--force", *damaged)
+        for name in damaged:
+            packages += ["--reinstall-package", name]
+        install(variables, packages)
     UNFINISHED.unlink()
     write_marker(named)
+
+
+def install(variables: dict[str, str], packages: list[str]) -> None:
+    """Let uv install packages, or end the run. uv exchanges them when it has fetched all."""
+    result = run_uv_pip_install(variables, *packages, show=True)
+    if result.returncode == 0:
+        return
+    check_wheels()
+    fail(
+        "installing the packages failed: uv's own message above is the cause. Where the "
+        "network fails, check the proxy (HTTPS_PROXY); where links do, as on OneDrive, set "
+        "UV_LINK_MODE=copy; where the cache or its disk does, UV_CACHE_DIR. Then run again."
+    )
 
 
 def are_there(variables: dict[str, str], packages: list[str]) -> bool:

@@ -68,6 +68,7 @@ class Course:
             "USERPROFILE": str(self.home),
             "APPDATA": str(self.home),
             "PIP_CONFIG_FILE": os.devnull,
+            "PYTHONUTF8": "1",  # on Windows, pipes speak cp1252
             "STAND_IN_LOG": str(self.log),
         }
         self.move_to(folder / "un d\u00e9p\u00f4t")
@@ -110,11 +111,12 @@ class Course:
         return process.returncode, stdout, stderr
 
     def install_command(self, shell: str = "bash") -> list:
-        return [sys.executable, "-I", self.root / "script" / "install.py", shell]
+        program = self.root / "script" / "install.py"
+        return [sys.executable, "-I", "-X", "utf8", program, shell]  # -I hides PYTHONUTF8
 
     def install(self, shell: str = "bash", folder: Path | None = None, **variables: str):
         """Run install.py as a door does. Returns (exit status, standard output, standard error)."""
-        variables = {"UV": str(self.uv), "PYTHONUTF8": "1", **variables}
+        variables = {"UV": str(self.uv), **variables}
         return self.run(self.install_command(shell), folder, **variables)
 
     def calls(self) -> list[dict]:

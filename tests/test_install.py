@@ -163,7 +163,10 @@ def test_started_without_a_door_it_names_one(course, words):
     variables = {} if words == ["bash"] else {"UV": str(course.uv)}
     status, _, stderr = course.run([*course.install_command()[:-1], *words], **variables)
     assert status == 1
-    assert stderr == "error: this program is not started by itself. Run: bash script/install.sh\n"
+    door = "bash script/install.sh"
+    if WINDOWS:
+        door = "powershell -ExecutionPolicy Bypass -File script/install.ps1"
+    assert stderr == f"error: this program is not started by itself. Run: {door}\n"
 
 
 # Which Pythons and systems will do
@@ -406,7 +409,8 @@ def test_pips_files_count_as_its_variables_do(course):
     user.parent.mkdir(parents=True)
     user.write_text(
         "[global]\nindex_url = https://user\n# no = comment\n"
-        "find-links =\n    /wheels\n    https://more:80/\n[install]\nextra-index-url: https://extra\n"
+        "find-links =\n    /wheels\n    https://more:80/\n"
+        "[install]\nextra-index-url: https://extra\n"
     )
     named = course.home / "named"
     named.write_bytes(
@@ -727,9 +731,16 @@ def test_auto_without_the_index_leaves_the_build_that_is_there(installed):
 
 
 def start_hanging(course: Course, step: str) -> subprocess.Popen:
-    """Start a run that hangs in a step."""
+    """Start a run that hangs in a step until the file home/hanging is gone, or for a minute."""
     hanging = course.home / "hanging"
-    code = f"import time, pathlib; pathlib.Path({str(hanging)!r}).touch(); time.sleep(60)"
+    code = f"""if True:
+        import pathlib, time
+        hanging = pathlib.Path({str(hanging)!r})
+        hanging.touch()
+        for _ in range(600):
+            if hanging.exists():
+                time.sleep(0.1)
+    """
     # pytest in the background of a script ignores SIGINT, and so would what it starts
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = course.start(course.install_command(), UV=str(course.uv), **{f"ON_{step}": code})
@@ -740,7 +751,6 @@ def start_hanging(course: Course, step: str) -> subprocess.Popen:
             process.kill()
             pytest.fail(f"the step was not reached: {process.communicate()}")
         time.sleep(0.02)
-    hanging.unlink()
     return process
 
 
@@ -759,13 +769,13 @@ def hanging(installed):
 
 
 @needs_signals
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_leaves_venv_and_the_next_one_goes_on(installed, hanging, number):
-    os.killpg(hanging.pid, number)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_an_interrupted_run_leaves_venv_and_the_next_one_goes_on(installed, hanging, name):
+    os.killpg(hanging.pid, getattr(signal, name))  # Windows has no signal.SIGKILL
     stdout, stderr = hanging.communicate(timeout=30)
     assert hanging.returncode != 0
     assert "Done." not in stdout
-    if number == signal.SIGINT:
+    if name == "SIGINT":
         assert "error: interrupted. Run again: it goes on from here.\n" in stderr
     assert_kept(installed)
 
@@ -788,8 +798,7 @@ def test_a_run_that_has_no_uv_at_work_counts_too(installed):
     process = start_hanging(installed, "CHECK")
     assert_fails(installed, "another run is at work here. ")
     process.kill()
-    if not WINDOWS:
-        os.killpg(process.pid, signal.SIGKILL)
+    (installed.home / "hanging").unlink()  # the check ends by itself
     process.communicate()
     assert_kept(installed)
 

@@ -62,7 +62,7 @@ def write_wheel(folder: Path, name: str, version: str) -> None:
         wheel.writestr(f"{about}/METADATA", metadata)
         kind = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         wheel.writestr(f"{about}/WHEEL", kind)
-        files = f"{name}.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n"
+        files = f"{name}.py,,6\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n"
         wheel.writestr(f"{about}/RECORD", files)
 
 
@@ -98,7 +98,8 @@ def run_words() -> list[str]:
 
 
 def run_by_uv(uv: str, folder: Path, code: str, python: str = sys.executable, **variables: str):
-    command = [uv, *run_words(), "--python", python, "python", "-I", "-c", code]
+    command = [uv, *run_words(), "--python", python, "python", "-I"]
+    command += ["-X", "utf8", "-c", code]  # on Windows, pipes speak cp1252
     environ = {**os.environ, "UV_OFFLINE": "1", **variables}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, encoding="utf-8")
 
@@ -231,10 +232,26 @@ def test_a_named_build_is_exchanged_for_the_one_that_is_there(program, wheels, c
 
 def test_what_uv_installed_is_whole_until_a_file_is_lost(program, wheels, capfd):
     install_packages(program, wheels, UV_TORCH_BACKEND="cpu")
-    assert program.packages_are_whole()
+    assert program.damaged_packages() == []
     (module,) = program.VENV.glob(f"{program.SITE_PACKAGES}/torch.py")
     module.unlink()
-    assert not program.packages_are_whole()
+    assert program.damaged_packages() == ["torch"]
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "copy"])
+def test_what_is_damaged_in_uvs_cache_too_is_fetched_anew(program, wheels, capfd, mode):
+    """With hardlink, what uv mostly does, a file that is cut off in .venv is so in the cache."""
+    install_packages(program, wheels, UV_TORCH_BACKEND="cpu", UV_LINK_MODE=mode)
+    (module,) = program.VENV.glob(f"{program.SITE_PACKAGES}/torch.py")
+    module.write_text("")
+    assert program.damaged_packages() == ["torch"]
+    program.UNFINISHED.touch()
+    capfd.readouterr()
+    install_packages(program, wheels, UV_TORCH_BACKEND="cpu", UV_LINK_MODE=mode)
+    assert module.read_text() == "x = 1\n"
+    line = "packages: uv's cache is damaged, fetching anew torch\n"
+    assert (line in capfd.readouterr().out) == (mode == "hardlink")
+    assert not program.UNFINISHED.exists()
 
 
 def test_a_failing_install_changes_nothing(program, wheels, capfd):
@@ -242,7 +259,7 @@ def test_a_failing_install_changes_nothing(program, wheels, capfd):
     install_packages(program, wheels, UV_TORCH_BACKEND="cpu")
     with pytest.raises(SystemExit, match="installing the packages failed"):
         install_packages(program, wheels.with_name("none"), UV_TORCH_BACKEND="cu126")
-    assert program.packages_are_whole()
+    assert program.damaged_packages() == []
     assert program.venv_problem() is None
 
 
