@@ -72,7 +72,7 @@ def main(shell: str) -> None:
 
         make_venv(variables)
         install_packages(variables)
-        make_uv_answer(users)
+        make_uv_answer()
         check_environment(users)
     show_next_steps(shell, started_in)
 
@@ -691,19 +691,17 @@ def other_python(answer: str, system: str, machine: str) -> str | None:
 # The end
 
 
-def make_uv_answer(users: dict[str, str]) -> None:
-    """Let `uv` and `uvx` be found by their names once .venv is active."""
+def make_uv_answer() -> None:
+    """Let `uv` and `uvx` be found by their names once .venv is active, wherever uv lies."""
     uv = Path(os.environ["UV"])
     for source in (uv, uv.with_name(uv.name.replace("uv", "uvx", 1))):
         target = PROGRAMS / source.name
-        if shutil.which(source.name, path=users["PATH"]) or target.exists():
-            continue
-        target.unlink(missing_ok=True)  # a link that leads nowhere
-        if not source.exists():
+        if target.exists() or not source.exists():
             continue
         if WINDOWS:
             shutil.copy2(source, target)  # a link to a uv at work could not be removed
         else:
+            target.unlink(missing_ok=True)  # a link that leads nowhere
             target.symlink_to(source)
 
 

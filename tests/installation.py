@@ -1,11 +1,13 @@
 """A copy of the repository for the tests of the installers, with a stand-in for uv."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from conftest import ROOT
@@ -49,6 +51,14 @@ def make_uv(folder: Path) -> Path:
         uv.write_text(HEAD.format(python=sys.executable) + code, encoding="utf-8")
         uv.chmod(0o755)
     return uv
+
+
+def load_install(root: Path = ROOT) -> ModuleType:
+    """A repository's install.py, as a module."""
+    spec = importlib.util.spec_from_file_location("install", root / "script" / "install.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Course:

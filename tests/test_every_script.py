@@ -67,7 +67,7 @@ def test_a_row_has_its_script_and_its_figures():
 
 def test_script_and_figure_that_git_tracks_have_a_row():
     """What else lies in script/, a student's copy for example, is no concern of the tests."""
-    scripts = [f"script/{name}.py" for name in NAMES]
+    scripts = [f"script/{name}.py" for name in (*NAMES, "install")]
     figures = [f"figures/lecture/{figure}" for _, figure in FIGURES]
     missing = []
     for path in sorted(tracked()):

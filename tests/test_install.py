@@ -5,7 +5,6 @@ test_install_doors.py the two doors that start it.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -17,25 +16,16 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from installation import WINDOWS, Course
+from installation import WINDOWS, Course, load_install
 
 needs_signals = pytest.mark.skipif(WINDOWS, reason="Windows has no such signals")
 needs_links = pytest.mark.skipif(WINDOWS, reason="on Windows, a link needs an administrator")
 
 
-def load(root: Path):
-    """Return a repository's install.py as a module."""
-    spec = importlib.util.spec_from_file_location("install", root / "script" / "install.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def install():
     """The program as a module."""
-    return load(ROOT)
+    return load_install()
 
 
 @pytest.fixture
@@ -151,11 +141,6 @@ def test_a_uv_that_has_moved_answers_again(installed):
     link.symlink_to(installed.home / "gone")
     assert_kept(installed)
     assert link.resolve() == installed.uv.resolve()
-
-
-def test_a_uv_that_answers_already_is_left_alone(course):
-    course.install(PATH=str(course.uv.parent))
-    assert not list(course.python.parent.glob("uv*"))
 
 
 @pytest.mark.parametrize("words", [["bash"], [], ["bash", "more"]])
@@ -451,7 +436,7 @@ def test_venv_whose_python_does_not_start_is_rebuilt(installed):
 
 
 def test_venv_of_an_unsupported_python_cannot_be_kept(installed, monkeypatch):
-    program = load(installed.root)
+    program = load_install(installed.root)
     assert program.venv_problem() is None
     monkeypatch.setattr(program, "python_version", lambda: "3.10.9")
     assert program.venv_problem() == "its Python is 3.10.9, not 3.11 to 3.15"
@@ -459,7 +444,7 @@ def test_venv_of_an_unsupported_python_cannot_be_kept(installed, monkeypatch):
 
 def test_a_python_that_is_named_replaces_one_without_a_pytorch(installed, monkeypatch):
     """Otherwise the advice to set UV_PYTHON would not help."""
-    program = load(installed.root)
+    program = load_install(installed.root)
     monkeypatch.setattr(program, "ask_platform", lambda: "win-arm64")
     monkeypatch.delenv("UV_PYTHON", raising=False)
     assert program.venv_problem() is None
@@ -620,7 +605,7 @@ def test_a_pull_that_raises_a_requirement_is_installed(installed):
 
 
 def test_a_removal_that_was_stopped_leaves_no_environment(installed, monkeypatch):
-    program = load(installed.root)
+    program = load_install(installed.root)
 
     def stop(path):
         raise KeyboardInterrupt
@@ -843,7 +828,7 @@ def test_what_belongs_to_another_is_named_with_its_owner(install, monkeypatch, t
 @pytest.mark.parametrize("place", [".", ".venv", ".venv/folder", "cache", "cache/folder"])
 def test_what_cannot_be_written_is_named_before_anything_is_done(installed, monkeypatch, place):
     """Root may write everything, so the right to write is stood in for."""
-    program = load(installed.root)
+    program = load_install(installed.root)
     forbidden = installed.root / place
     if "cache" in place:
         forbidden = Path(f"{installed.log} {place}")

@@ -5,7 +5,6 @@ of both, unless its kind is of one: then it stands at the end. Windows' runners 
 start the doors for real.
 """
 
-import importlib.util
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, git
-from installation import Course
+from installation import Course, load_install
 
 if os.name == "nt":
     pytest.skip("needs a PATH of shell programs", allow_module_level=True)
@@ -345,10 +344,7 @@ def test_a_clone_with_autocrlf_starts(ready, tmp_path):
 @pytest.mark.parametrize("name", ["install.sh", "install.ps1"])
 def test_a_door_is_ascii_and_names_the_pythons_of_install_py(name):
     text = (ROOT / "script" / name).read_text(encoding="ascii")  # Windows PowerShell reads cp1252
-    spec = importlib.util.spec_from_file_location("install", ROOT / "script" / "install.py")
-    install = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(install)
-    assert install.PYTHONS in text
+    assert load_install().PYTHONS in text
 
 
 # What only install.sh has: other shells, downloaders, Git Bash

@@ -3,7 +3,6 @@
 Where uv rewords or changes one of these, the tests with a stand-in would stay green.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 from conftest import ROOT
+from installation import load_install
 
 PROGRAMS = "Scripts" if os.name == "nt" else "bin"
 
@@ -43,11 +43,9 @@ def program(uv, tmp_path, monkeypatch):
     monkeypatch.setenv("UV_PYTHON", sys.executable)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "script").mkdir()
-    file = shutil.copy(ROOT / "script" / "install.py", tmp_path / "script")
+    shutil.copy(ROOT / "script" / "install.py", tmp_path / "script")
     (tmp_path / "requirements.txt").write_text("torch>=2.13,<2.16\n")
-    spec = importlib.util.spec_from_file_location("install", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_install(tmp_path)
     module.make_folder()
     return module
 

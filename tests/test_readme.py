@@ -1,10 +1,10 @@
 """README.md is true: its table, its commands, its links and what it quotes."""
 
-import importlib.util
 import re
 
 import pytest
 from conftest import NAMES, ROOT, hold, tracked
+from installation import load_install
 from scripts import SCRIPTS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,16 +45,8 @@ def test_the_commands_of_the_readme_are_what_the_workflow_runs():
         assert command in steps
 
 
-@pytest.fixture
-def install():
-    """The installer's program, as a module."""
-    spec = importlib.util.spec_from_file_location("install", ROOT / "script" / "install.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_after_an_install_the_readme_and_the_installer_go_on_alike(install, monkeypatch, capsys):
+def test_after_an_install_the_readme_and_the_installer_go_on_alike(monkeypatch, capsys):
+    install = load_install()
     monkeypatch.setattr(install, "WINDOWS", False)
 
     def said_next(shell: str, folder: str) -> list[str]:
@@ -137,5 +129,5 @@ def test_corrections_are_quoted():
     assert len(QUOTED) == len(rows) >= 9
 
 
-def test_python_versions_are_those_of_the_installer(install):
-    assert README.count(f'uv venv --python "{install.PYTHONS}"') == 2
+def test_python_versions_are_those_of_the_installer():
+    assert README.count(f'uv venv --python "{load_install().PYTHONS}"') == 2
