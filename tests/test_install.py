@@ -5,6 +5,7 @@ test_install_doors.py the two doors that start it.
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -933,9 +934,22 @@ def get_uv(course: Course, **variables: str):
     return course.run(course.install_command("get-uv"), **variables)
 
 
+@pytest.mark.parametrize(
+    "forbidding", [{"PIP_USER": "1"}, {"PIP_REQUIRE_VIRTUALENV": "1"}, {"PIP_PREFIX": "/usr"}]
+)
+def test_what_pip_forbids_otherwise_does_not_keep_uv_out(course, wheels, forbidding):
+    """By a Python that is no virtual environment, as a user's is. It borrows our pip."""
+    command = course.install_command("get-uv")
+    command[0] = sys._base_executable
+    borrowed = Path(importlib.util.find_spec("pip").origin).parent.parent
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PYTHONPATH": str(borrowed)}
+    status, _, stderr = course.run(command, **variables, **forbidding)
+    assert status == 0, stderr
+    assert (course.venv / "uv" / "bin" / course.uv.name).exists()
+
+
 def test_uv_comes_from_the_index_into_venv(course, wheels):
-    forbidding = {"PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_PREFIX": "/usr"}
-    status, stdout, stderr = get_uv(course, PIP_FIND_LINKS=str(wheels), **forbidding)
+    status, stdout, stderr = get_uv(course, PIP_FIND_LINKS=str(wheels))
     assert (status, stdout, stderr) == (0, "", "")
     assert {path.name for path in course.venv.iterdir()} == {"uv"}
     (course.venv / "uv" / "bin" / course.uv.name).stat()

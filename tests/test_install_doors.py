@@ -422,7 +422,7 @@ def test_astrals_installer_is_fetched_through_the_proxy(machine, proxy):
     uv = machine.add_uv(machine.bin.parent / "astral")
     home = machine.home / ".local" / "bin"
     fetched = (
-        f"$null = New-Item -ItemType Directory {quoted(home)}; "
+        f"'downloading uv'; $null = New-Item -ItemType Directory {quoted(home)}; "
         f"$null = Copy-Item {quoted(uv)} {quoted(home)}"
     )
     code = (
@@ -433,6 +433,7 @@ def test_astrals_installer_is_fetched_through_the_proxy(machine, proxy):
     assert status == 0, stderr
     wanted_proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
     assert f"proxy={wanted_proxy}\n" in stdout
+    assert "downloading uv\n" in stdout
     assert f"uv: installed, {home / 'uv.exe'}" in stdout
 
 
