@@ -722,22 +722,23 @@ def show_next_steps(shell: str, started_in: str) -> None:
     forbidden = ";" if WINDOWS else ":"
     activates = forbidden not in str(ROOT)
     folder = PROGRAMS.name
+    tests = f".venv/{folder}/pytest"
     if shell == "powershell":
+        tests = f".venv\\{folder}\\pytest"
         say(f"    .venv\\{folder}\\python script\\gd_1d_torch.py")
-        say(f"    .venv\\{folder}\\pytest")
         if activates:
             say(f"Where scripts may run, this spares you .venv\\{folder}\\ in this window:")
             say(f"    .venv\\{folder}\\Activate.ps1")
     elif WINDOWS or not activates:
         say(f"    .venv/{folder}/python script/gd_1d_torch.py")
-        say(f"    .venv/{folder}/pytest")
     else:
+        tests = "pytest"
         say("    source .venv/bin/activate")
         say("    python script/gd_1d_torch.py")
-        say("    pytest")
     if not activates:
         name = "semicolon" if WINDOWS else "colon"
         say(f"The {name} in this path forbids activating .venv.")
+    say(f"Whoever changes the scripts checks everything with {tests}, in some ten minutes.")
 
 
 def change_folder(folder: str, shell: str) -> str:

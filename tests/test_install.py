@@ -88,9 +88,11 @@ def test_a_first_run(course):
     status, stdout, stderr = course.install()
     assert (status, stderr) == (0, "")
     version = ".".join(map(str, sys.version_info[:3]))
-    steps = ["source .venv/bin/activate", "python script/gd_1d_torch.py", "pytest"]
+    steps = ["source .venv/bin/activate", "python script/gd_1d_torch.py"]
+    tests = "pytest"
     if WINDOWS:
-        steps = [".venv/Scripts/python script/gd_1d_torch.py", ".venv/Scripts/pytest"]
+        steps = [".venv/Scripts/python script/gd_1d_torch.py"]
+        tests = ".venv/Scripts/pytest"
     assert stdout.splitlines() == [
         f"environment: .venv is made, Python {version}",
         "torch build: chosen by uv for this machine",
@@ -98,6 +100,7 @@ def test_a_first_run(course):
         "check: PYTHONPATH=",
         "Done. Next:",
         *[f"    {step}" for step in steps],
+        f"Whoever changes the scripts checks everything with {tests}, in some ten minutes.",
     ]
     assert {path.name for path in course.root.iterdir()} == {"script", "requirements.txt", ".venv"}
 
@@ -881,8 +884,9 @@ def test_a_path_that_forbids_activating_is_said_so(course, tmp_path):
     folder = course.python.parent.name
     assert stdout.split("Done. Next:\n")[1].splitlines() == [
         f"    .venv/{folder}/python script/gd_1d_torch.py",
-        f"    .venv/{folder}/pytest",
         f"The {'semicolon' if WINDOWS else 'colon'} in this path forbids activating .venv.",
+        f"Whoever changes the scripts checks everything with .venv/{folder}/pytest, in some ten "
+        "minutes.",
     ]
 
 
@@ -903,9 +907,10 @@ def test_next_steps_in_powershell(course):
     folder = course.python.parent.name
     assert course.install("powershell")[1].split("Done. Next:\n")[1].splitlines() == [
         f"    .venv\\{folder}\\python script\\gd_1d_torch.py",
-        f"    .venv\\{folder}\\pytest",
         f"Where scripts may run, this spares you .venv\\{folder}\\ in this window:",
         f"    .venv\\{folder}\\Activate.ps1",
+        f"Whoever changes the scripts checks everything with .venv\\{folder}\\pytest, in some ten "
+        "minutes.",
     ]
 
 
