@@ -340,8 +340,9 @@ def check_uv_settings(variables: dict[str, str]) -> None:
             settings = tomllib.loads(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # it is not there, or uv itself will say what is wrong in it
+        of_pip = settings.get("pip", {})
         for name in ("target", "prefix", "require-hashes", "no-deps", "python-platform"):
-            if settings.get("pip", {}).get(name):
+            if isinstance(of_pip, dict) and of_pip.get(name):
                 fail(
                     f"{file} sets {name} under [pip]: with it, .venv would not get all packages. "
                     "Remove that line, or set UV_NO_CONFIG=1, then run again."
@@ -474,7 +475,7 @@ def is_whole(package: Path) -> bool:
                 actual_size = (package.parent / path).stat().st_size
                 if size and int(size) != actual_size:
                     return False
-    except (OSError, ValueError):  # a file is gone, or the list itself is cut off
+    except (OSError, ValueError, csv.Error):  # a file is gone, or the list itself is cut off
         return False
     return True
 

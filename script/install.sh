@@ -52,7 +52,7 @@ find_uv() {
     candidates+=$'\n'${UV_INSTALL_DIR:-}/uv$'\n'${HOME:-}/.local/bin/uv$'\n'$root/.venv/uv/bin/uv
     while read -r uv; do
         case $uv in "$root/.venv/bin/"*) continue ;; esac
-        case $("$uv" pip install --help 2>/dev/null) in *--torch-backend*) return ;; esac
+        case $("$uv" pip install --help 2>/dev/null </dev/null) in *--torch-backend*) return ;; esac
     done <<<"$candidates"
     return 1
 }
@@ -62,7 +62,7 @@ get_uv_from_astral() {
     local url=https://astral.sh/uv/install.sh installer
     installer=$(curl -LsSf --connect-timeout 10 "$url" 2>/dev/null) ||
         installer=$(wget -qO- -T 10 -t 2 "$url" 2>/dev/null) || return
-    printf '%s\n' "$installer" | UV_INSTALL_DIR="${UV_INSTALL_DIR:-$HOME/.local/bin}" sh && find_uv
+    printf '%s\n' "$installer" | UV_INSTALL_DIR="${UV_INSTALL_DIR:-${HOME:-}/.local/bin}" sh && find_uv
 }
 
 # Let install.py put uv into .venv/uv, with any Python that has pip.

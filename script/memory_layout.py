@@ -390,9 +390,8 @@ save(fig, "memory_layout_efficiency.png")
 # number grow when the matrix becomes too large for a fast cache.
 #
 # The rows of `C` in turn take many times as long for every m, but not for the same reason. At m =
-# 512, the 512 lines of a row fit into the fastest cache, and most of the time is the price of the
-# calls, of which each adds only 512 numbers. At m = 8192, this price is shared by 16 times as many
-# numbers, but the lines no longer fit, and most of the time goes into fetching them.
+# 512, most of the time is the price of the calls, of which each adds only 512 numbers. At m = 8192,
+# 16 times as many numbers share this price, and most of the time goes into fetching the lines.
 #
 # ## The timer of the notes
 #

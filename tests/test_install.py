@@ -320,6 +320,7 @@ def test_a_setting_that_forbids_what_is_done_here_is_hidden_from_uv(course, name
 
 def test_what_is_read_of_uv_is_not_coloured(course):
     course.install(FORCE_COLOR="1")
+    assert len(course.calls()) == 5
     for call in course.calls():
         shown = "--requirement" in call["words"] and "--no-index" not in call["words"]
         assert ("--color" in call["words"]) == (not shown)
@@ -591,6 +592,7 @@ def test_a_run_that_fails_leaves_a_healthy_venv(installed, step, variables):
         "(site / 'torch.py').write_text('')",
         "next(site.glob('torch-*/RECORD')).unlink()",
         "next(site.glob('torch-*/RECORD')).write_text('torch.py,,6\\ntor')",
+        "next(site.glob('torch-*/RECORD')).write_bytes(bytes(200_000))",
     ],
 )
 def test_half_a_package_is_found_after_a_run_that_failed(installed, spoil):

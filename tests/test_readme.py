@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from conftest import NAMES, ROOT, hold, tracked
 from installation import load_install
 from scripts import SCRIPTS
@@ -38,7 +39,8 @@ def test_the_commands_of_the_readme_are_what_ci_runs():
 
 @pytest.mark.skipif(not WORKFLOW.exists(), reason="There is no .github/workflows/tests.yml here")
 def test_the_commands_of_the_readme_are_what_the_workflow_runs():
-    steps = re.findall(r"^ +- run: (.*)$", WORKFLOW.read_text(encoding="utf-8"), re.MULTILINE)
+    jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+    steps = [step.get("run") for job in jobs.values() for step in job["steps"]]
     for command in (UNIX[0], f".venv/bin/{UNIX[2]}", f".venv/bin/{CHECK[0]}"):
         assert command in steps
     for command in (*WINDOWS, f".venv\\Scripts\\{CHECK[0]}"):
