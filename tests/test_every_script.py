@@ -117,7 +117,8 @@ def test_figure_is_fit_to_project(run_of, name, figure):
 def test_lecture_figure_is_what_the_script_draws(run_of, name, figure):
     """Whatever the user's matplotlibrc says: the run has one with TASTE."""
     drawn = run_of(name).figures[figure]
-    assert compare_images(lecture_figure(figure), drawn, tol=1) is None
+    difference = compare_images(lecture_figure(figure), drawn, tol=1)
+    assert difference is None, f"run tests/record.py {name}, look at the picture, git add it"
 
 
 def example_of(name: str, figure: str) -> list[str]:
