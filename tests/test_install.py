@@ -5,7 +5,6 @@ test_install_doors.py the two doors that start it.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -13,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -948,8 +948,8 @@ def test_what_pip_forbids_otherwise_does_not_keep_uv_out(course, wheels, forbidd
     """By a Python that is no virtual environment, as a user's is. It borrows our pip."""
     command = course.install_command("get-uv")
     command[0] = sys._base_executable
-    borrowed = Path(importlib.util.find_spec("pip").origin).parent.parent
-    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PYTHONPATH": str(borrowed)}
+    borrowed = sysconfig.get_path("purelib")
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PYTHONPATH": borrowed}
     status, _, stderr = course.run(command, **variables, **forbidding)
     assert status == 0, stderr
     assert (course.venv / "uv" / "bin" / course.uv.name).exists()
