@@ -360,9 +360,11 @@ def test_other_settings_in_a_uv_toml_are_uvs_own_matter(course):
 
 
 def test_pythonpath_is_hidden_from_uv_and_not_from_the_check(course):
-    status, stdout, _ = course.install(PYTHONPATH="ros")
-    assert status == 0
-    assert "check: PYTHONPATH=ros\n" in stdout
+    """The check must find what the user's own programs will find."""
+    (course.home / "from_ros.py").touch()
+    status, stdout, stderr = course.install(PYTHONPATH=str(course.home), ON_CHECK="import from_ros")
+    assert status == 0, stderr
+    assert f"check: PYTHONPATH={course.home}\n" in stdout
     assert not any("PYTHONPATH" in call["variables"] for call in course.calls())
 
 
