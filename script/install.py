@@ -739,7 +739,7 @@ def show_next_steps(shell: str, started_in: str) -> None:
     if not activates:
         name = "semicolon" if WINDOWS else "colon"
         say(f"The {name} in this path forbids activating .venv.")
-    say(f"Whoever changes the scripts checks everything with {tests}, in some ten minutes.")
+    say(f"Whoever maintains the scripts checks everything with {tests}, in some ten minutes.")
 
 
 def change_folder(folder: str, shell: str) -> str:

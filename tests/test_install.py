@@ -100,7 +100,7 @@ def test_a_first_run(course):
         "check: PYTHONPATH=",
         "Done. Next:",
         *[f"    {step}" for step in steps],
-        f"Whoever changes the scripts checks everything with {tests}, in some ten minutes.",
+        f"Whoever maintains the scripts checks everything with {tests}, in some ten minutes.",
     ]
     assert {path.name for path in course.root.iterdir()} == {"script", "requirements.txt", ".venv"}
 
@@ -889,7 +889,7 @@ def test_a_path_that_forbids_activating_is_said_so(course, tmp_path):
     assert stdout.split("Done. Next:\n")[1].splitlines() == [
         f"    .venv/{folder}/python script/gd_1d_torch.py",
         f"The {'semicolon' if WINDOWS else 'colon'} in this path forbids activating .venv.",
-        f"Whoever changes the scripts checks everything with .venv/{folder}/pytest, in some ten "
+        f"Whoever maintains the scripts checks everything with .venv/{folder}/pytest, in some ten "
         "minutes.",
     ]
 
@@ -913,7 +913,7 @@ def test_next_steps_in_powershell(course):
         f"    .venv\\{folder}\\python script\\gd_1d_torch.py",
         f"Where scripts may run, this spares you .venv\\{folder}\\ in this window:",
         f"    .venv\\{folder}\\Activate.ps1",
-        f"Whoever changes the scripts checks everything with .venv\\{folder}\\pytest, in some ten "
+        f"Whoever maintains the scripts checks everything with .venv\\{folder}\\pytest, in some ten "
         "minutes.",
     ]
 
