@@ -913,8 +913,8 @@ def test_next_steps_in_powershell(course):
         f"    .venv\\{folder}\\python script\\gd_1d_torch.py",
         f"Where scripts may run, this spares you .venv\\{folder}\\ in this window:",
         f"    .venv\\{folder}\\Activate.ps1",
-        f"Whoever maintains the scripts checks everything with .venv\\{folder}\\pytest, in some ten "
-        "minutes.",
+        "Whoever maintains the scripts checks everything with "
+        f".venv\\{folder}\\pytest, in some ten minutes.",
     ]
 
 
