@@ -553,6 +553,7 @@ def install_packages(variables: dict[str, str]) -> None:
     build = choose_torch_build(variables, named)
     if build == "":
         variables.pop("UV_TORCH_BACKEND", None)
+        named = named_before  # what the user named is not what .venv gets
     else:
         variables["UV_TORCH_BACKEND"] = build
         if named != named_before and any(VENV.glob(f"{SITE_PACKAGES}/torch-*.dist-info")):
@@ -615,7 +616,8 @@ def choose_torch_build(variables: dict[str, str], named: str) -> str:
         if "pytorch.org" not in result.stderr:
             print(result.stderr, end="", file=sys.stderr)
             fail(
-                "choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), rerun."
+                "choosing the torch build failed. Check the network or proxy (HTTPS_PROXY), then "
+                "run again."
             )
         say("torch build: the PyTorch index cannot be reached, taking the default index's")
         if platform.system() == "Linux":
@@ -712,7 +714,9 @@ def check_environment(users: dict[str, str]) -> None:
         [str(PYTHON), str(ROOT / "script" / "check_environment.py")], env=users, close_fds=False
     )
     if result.returncode != 0:
-        fail("the packages are there, and not all is well. The lines above say why, what helps.")
+        fail(
+            "the packages are there, and not all is well. The lines above say why, and what helps."
+        )
 
 
 def show_next_steps(shell: str, started_in: str) -> None:
@@ -762,9 +766,8 @@ def get_uv() -> None:
     new = VENV / f".lecture-uv-{os.getpid()}"  # two runs may both be here
     variables = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     variables.pop("PIP_PREFIX", None)
-    variables["PYTHONSAFEPATH"] = (
-        "1"  # from Python 3.11 on, the user's own files are no part of pip
-    )
+    # From Python 3.11 on, this keeps files of the user's that have the name of a module out of pip.
+    variables["PYTHONSAFEPATH"] = "1"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--retries", "2", "--only-binary", ":all:", "--target", str(new), "uv"]
     result = subprocess.run(

@@ -14,7 +14,6 @@ from conftest import (
     DRAWING_PROGRAMS,
     LECTURE,
     NAMES,
-    PROGRAMS,
     ROOT,
     TOURS,
     drawing,
@@ -96,12 +95,13 @@ def test_it_stands_alone(name):
     imported = set()
     for node in ast.walk(ast.parse(code_of(name))):
         if isinstance(node, ast.Import):
-            imported |= {alias.name.split(".")[0] for alias in node.names}
+            for alias in node.names:
+                imported.add(alias.name.split(".")[0])
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module.split(".")[0])
-    allowed = {*sys.stdlib_module_names, "torch", "numpy"}
+    allowed = set(sys.stdlib_module_names)
     if name != "check_environment":
-        allowed |= {"matplotlib", "mpl_toolkits"}
+        allowed.update(["torch", "numpy", "matplotlib", "mpl_toolkits"])
     assert imported <= allowed
     assert name not in sys.stdlib_module_names
     assert code_of(name).isascii()
@@ -132,8 +132,10 @@ def test_lecture_figure_comes_from_the_run_that_the_example_shows(name, figure):
     with Image.open(lecture_figure(figure)) as image:
         drawn_from = image.text["Description"].splitlines()
     assert len(table_in("\n".join(drawn_from))) > 2
-    shown = example_of(name, figure)[: len(drawn_from)]
-    assert [line.strip() for line in drawn_from] == [line.strip() for line in shown]
+    shown = example_of(name, figure)
+    for drawn, printed in zip(drawn_from, shown):
+        assert drawn.strip() == printed.strip()
+    assert len(drawn_from) <= len(shown)
 
 
 @pytest.mark.parametrize(("name", "figure"), TIMING)
@@ -249,17 +251,18 @@ def test_figures_of_a_program_are_fit_to_read(name, tmp_path, monkeypatch):
     monkeypatch.setattr(load_script(name), "FIGURES", tmp_path)
     with drawing() as figures:
         load_script(name).main([])
-    found = {figure: complaints(artists) for figure, artists in figures.items()}
+    assert tuple(figures) == SCRIPTS[name].figures
+    for artists in figures.values():
+        assert complaints(artists) == []
     plt.close("all")
-    assert found == {figure: [] for figure in SCRIPTS[name].figures}
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", DRAWING_PROGRAMS)
 def test_help_says_of_every_option_its_default(name, capsys, monkeypatch):
     monkeypatch.setenv("PYTHON_COLORS", "0")
     with pytest.raises(SystemExit):
         load_script(name).main(["--help"])
     usage, *options = re.split(r"\n  (?=--)", capsys.readouterr().out)
-    assert len(options) == usage.count("[--")
+    assert len(options) == usage.count("[--") > 0
     for option in options:
         assert "(default:" in " ".join(option.split()), option

@@ -560,7 +560,7 @@ OWN_MESSAGE = "uv's own message above is the cause. "
         ("VENV", "cache!", "making .venv failed: " + OWN_MESSAGE + "Set UV_CACHE_DIR where its"),
         ("DRY_RUN", "dns error", "choosing the torch build failed. Check the network or proxy"),
         ("INSTALL", "No space left", "installing the packages failed: " + OWN_MESSAGE),
-        ("CHECK", "import torch: no", "not all is well. The lines above say why, what helps."),
+        ("CHECK", "import torch: no", "not all is well. The lines above say why, and what helps."),
     ],
 )
 def test_a_failing_step_shows_the_reason_and_the_next_run_goes_on(course, step, said, sentence):
@@ -718,6 +718,10 @@ def test_auto_without_the_index_leaves_the_build_that_is_there(installed):
     status, _, _ = installed.install(UV_TORCH_BACKEND="auto", ON_DRY_RUN=UNREACHABLE)
     assert status == 0
     assert "--reinstall-package" not in installed.install_call()["words"]
+    # once the index can be reached, it is exchanged after all
+    installed.log.unlink()
+    installed.install(UV_TORCH_BACKEND="auto")
+    assert "--reinstall-package" in installed.install_call()["words"]
 
 
 # Two runs, and runs that are cut off

@@ -24,7 +24,7 @@ def commands(above: str) -> list[str]:
     """The lines of the first indented block below a text."""
     below = README.split(above, 1)[1]
     block = re.search(r"(?:^    .+\n)+", below, re.MULTILINE).group()
-    return [line.strip() for line in block.splitlines()]
+    return block.replace("    ", "").splitlines()
 
 
 UNIX = commands("**macOS and Linux**")
@@ -34,17 +34,20 @@ CHECK = commands("## The tests")
 
 def test_the_commands_of_the_readme_are_what_ci_runs():
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert lines[-4:] == [*UNIX, *CHECK]
+    assert lines[-4:] == UNIX + CHECK
 
 
 @pytest.mark.skipif(not WORKFLOW.exists(), reason="There is no .github/workflows/tests.yml here")
 def test_the_commands_of_the_readme_are_what_the_workflow_runs():
     jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
-    steps = [step.get("run") for job in jobs.values() for step in job["steps"]]
-    for command in (UNIX[0], f".venv/bin/{UNIX[2]}", f".venv/bin/{CHECK[0]}"):
-        assert command in steps
-    for command in (*WINDOWS, f".venv\\Scripts\\{CHECK[0]}"):
-        assert command in steps
+    unix = [step.get("run") for step in jobs["unix"]["steps"]]
+    windows = [step.get("run") for step in jobs["windows"]["steps"]]
+    assert UNIX[0] in unix
+    assert f".venv/bin/{UNIX[2]}" in unix
+    assert f".venv/bin/{CHECK[0]}" in unix
+    assert WINDOWS[0] in windows
+    assert WINDOWS[1] in windows
+    assert f".venv\\Scripts\\{CHECK[0]}" in windows
 
 
 def test_after_an_install_the_readme_and_the_installer_go_on_alike(monkeypatch, capsys):
@@ -100,23 +103,33 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head():
     tables = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
     assert len(tables) == 4
     for table in tables:
-        head, *rows = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
-        assert rows == [head] * len(rows)
+        strokes = set()
+        for row in table.splitlines():
+            strokes.add(len(re.findall(r"(?<!\\)\|", row)))
+        assert len(strokes) == 1, table
 
 
 def test_links_lead_somewhere():
     headings = re.findall("^## (.*)$", README, re.MULTILINE)
-    anchors = ["#" + re.sub(r"[^\w ]", "", line).lower().replace(" ", "-") for line in headings]
-    for anchor in re.findall(r"\]\((#[^)]+)\)", README):
-        assert anchor in anchors
+    anchors = set()
+    for heading in headings:
+        words = re.sub(r"[^\w ]", "", heading).lower()
+        anchors.add("#" + words.replace(" ", "-"))
+    assert set(re.findall(r"\]\((#[^)]+)\)", README)) <= anchors
     assert len(LINKS) > 30
-    dead = [link for link in LINKS if not (ROOT / link).is_file()]
-    hold([f"README.md links {link}: there is no such file" for link in dead])
+    faults = []
+    for link in LINKS:
+        if not (ROOT / link).is_file():
+            faults.append(f"README.md links {link}: there is no such file")
+    hold(faults)
 
 
 def test_links_lead_to_files_that_everybody_gets():
-    missing = [link for link in LINKS if link not in tracked()]
-    hold([f"README.md links {link}, which git does not track: git add {link}" for link in missing])
+    faults = []
+    for link in LINKS:
+        if link not in tracked():
+            faults.append(f"README.md links {link}, which git does not track: git add {link}")
+    hold(faults)
 
 
 @pytest.mark.parametrize(("name", "line"), QUOTED)
