@@ -346,6 +346,17 @@ def test_spoiled_whole_is_caught(stdout, complaint, tmp_path):
     assert complaint in "\n".join(tour.in_order(small, stdout))
 
 
+def test_where_times_are_not_compared_the_exact_lines_around_them_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(tour, "LIKE_RECORDED", False)
+    small = write_small(tmp_path / "small.py")
+    exact = "x: tensor([1.5410])\nversion: 2\nfour: 4\nfigure: figures/small.png\n"
+    example = "whatever a GPU's machine says\nof its times\n"
+    assert tour.in_order(small, exact + example) == []
+    complaint = "\n".join(tour.in_order(small, exact.replace("four: 4", "four: 5") + example))
+    assert "four: 4" in complaint
+    assert "four: 5" in complaint
+
+
 @pytest.mark.parametrize(("name", "complaint"), notebook_cases())
 def test_spoiled_notebook_is_caught(name, complaint, small_notebooks, notebook):
     small = small_notebooks[name]
