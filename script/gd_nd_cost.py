@@ -157,10 +157,11 @@ for d in [1, LONG // 10, LONG]:
 # ## The experiment
 #
 # malloc reads the variables when a program starts. So the experiment is a small program in a
-# string, which we start twice: as usual, and with the variables. For each d it times 15 steps,
-# counts their page faults (not on Windows), and reports the medians. For the largest d it also
-# measures two other updates: `w -= eta * w.grad`, and PyTorch's own `torch.optim.SGD`, which
-# computes the same as `w.sub_(w.grad, alpha=eta)`.
+# string, which we start twice: as usual, and with the variables. For each d it makes 5 steps to warm
+# up, because malloc has nothing to keep before the first one. Then it times 15 steps, counts their
+# page faults (not on Windows), and reports the medians. For the largest d it also measures two
+# other updates: `w -= eta * w.grad`, and PyTorch's own `torch.optim.SGD`, which computes the same
+# as `w.sub_(w.grad, alpha=eta)`.
 
 # %%
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -190,6 +191,8 @@ def page_faults():
         return float("nan")
 
 def measure(function):
+    for call in range(5):
+        function()
     seconds = []
     counts = []
     for call in range(15):

@@ -485,6 +485,8 @@ def make_venv(variables: dict[str, str]) -> None:
     problem = venv_problem()
     if problem is None:
         say(f"environment: .venv is kept, Python {python_version()}")
+        if variables.get("UV_PYTHON"):
+            say("UV_PYTHON is for a new .venv: to change its Python, delete .venv, then run again.")
         return
     if has_foreign_files():
         say(f"environment: .venv is rebuilt, since {problem}")

@@ -459,6 +459,12 @@ def test_a_python_that_is_named_replaces_one_without_a_pytorch(installed, monkey
     assert program.venv_problem() == "there is no PyTorch for its platform"
 
 
+def test_a_python_that_is_named_does_not_replace_a_healthy_one_and_the_run_says_so(installed):
+    sentence = "UV_PYTHON is for a new .venv: to change its Python, delete .venv, then run again."
+    assert sentence not in assert_kept(installed)
+    assert sentence in assert_kept(installed, UV_PYTHON="3.13")
+
+
 @pytest.mark.parametrize("how", ["moved", "copied"])
 def test_venv_that_was_moved_or_copied_is_rebuilt(installed, how):
     old = installed.root
@@ -604,8 +610,7 @@ def test_half_a_package_is_found_after_a_run_that_failed(installed, spoil):
     assert_rebuilt(installed, "an earlier install did not finish")
 
 
-def test_a_pull_that_raises_a_requirement_is_installed(installed):
-    """uv does not have all, and what it installs comes into the .venv that is there."""
+def test_a_package_that_is_missing_comes_into_the_venv_that_is_there(installed):
     next(installed.site_packages().glob("torch-*.dist-info/RECORD")).unlink()
     shutil.rmtree(next(installed.site_packages().glob("torch-*.dist-info")))
     assert "packages: installing requirements.txt" in assert_kept(installed)
