@@ -12,7 +12,7 @@ derivative. For the loss w^2 / 2 and the start 5 the loop is this:
     for k in range(80):
         w.grad = None                          # clear: backward() adds to what is in w.grad
         L = w**2 / 2                           # forward: PyTorch records how L comes from w
-        L.backward()                           # backward: adds dL/dw to w.grad, which is empty
+        L.backward()                           # backward: puts dL/dw into w.grad, now empty
         with torch.no_grad():                  # update: do not record this step
             w -= eta * w.grad
 
@@ -38,7 +38,9 @@ from the start 5, until |dL/dw| <= 1e-10 or the iterations are used up. It print
   From there w grows towards 1 until the 200 iterations are used up. Here w is one step newer than
   L, since an iteration logs the loss and then takes its step.
 
-The figure shows the loss and the derivative of the first run over k, and what theory predicts.
+The figure shows the loss and the derivative of the first run over k, and what theory predicts. The
+derivative is w, so a step multiplies it by 1 - eta. The loss is w^2 / 2, so a step multiplies it by
+(1 - eta)^2, and on the log axis it falls twice as steeply.
 
 Try it. Predict first, then run.
 
@@ -191,19 +193,19 @@ def report(name: str, w: float, hist: dict, advice: str) -> None:
 def save_diagnostics_plot(
     hist: dict, outpath: Path, title: str, contraction: float | None = None
 ) -> None:
-    """Draw L(w_k) and |dL/dw| over k on log axes and save the figure as outpath.
+    """Draw L(w_k) and |dL/dw| over k on the same log axis and save the figure as outpath.
 
     contraction is |1 - eta|, by which a step multiplies |w| on the loss w^2 / 2. If it is given,
     the theory is drawn, too: |dL/dw| changes as contraction^k, and L as contraction^(2k).
     """
     plt.rcdefaults()
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
-    left.semilogy(hist["k"], hist["L(w)"], "o", color="#0072B2", markersize=5, label="run")
+    fig, (left, right) = plt.subplots(1, 2, sharey=True, figsize=(8, 3.6), layout="constrained")
+    left.semilogy(hist["k"], hist["L(w)"], "o", color="#0072B2", markersize=4, label="run")
     left.set_ylabel("loss  $L(w_k)$")
-    right.semilogy(hist["k"], hist["|dL/dw|"], "o", color="#0072B2", markersize=5, label="run")
+    right.semilogy(hist["k"], hist["|dL/dw|"], "o", color="#0072B2", markersize=4, label="run")
     right.set_ylabel("derivative  $|dL/dw|$")
     if contraction is not None:
-        line = {"color": "#E69F00", "linewidth": 2, "zorder": 1}  # zorder: behind the run
+        line = {"color": "#F5D08A", "linewidth": 8, "zorder": 1}  # zorder: behind the run
         loss = [hist["L(w)"][0] * contraction ** (2 * k) for k in hist["k"]]
         left.semilogy(hist["k"], loss, label=rf"theory: $\propto {contraction:g}^{{2k}}$", **line)
         slope = [hist["|dL/dw|"][0] * contraction**k for k in hist["k"]]

@@ -8,7 +8,8 @@
 # The answer depends on the shape of the loss. A loss is convex if the straight line between any two
 # points of its graph is always on or above the graph. Where a convex loss has gradient zero, no
 # other point has a smaller loss. Where its gradient is small, only points far away can have a much
-# smaller loss. For a loss that is not convex, both conclusions can be wrong.
+# smaller loss. For a loss that is not convex, both conclusions can be wrong. The figure,
+# figures/convexity.png, shows a convex loss beside two that are not.
 #
 # ## Gradient zero: at the lowest point, or on a hilltop
 #
@@ -20,7 +21,9 @@
 
 # %%
 from collections.abc import Callable
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 
 
@@ -302,8 +305,10 @@ for w in (torch.tensor([1.0, 1.0], dtype=torch.float64), W_STAR):
 #
 #     L(w) - L* <= ||grad|| ||w - w*||
 #
-# The right side is a bound for the gap. We compute both for least squares at three points w, each
-# closer to w*. At each point the bound is 3.6 times the gap.
+# The right side is a bound for the gap. We compute both for least squares at three points w on a
+# straight line, each closer to w*. Along the line the gradient is proportional to the distance from
+# w*. So the bound is proportional to the square of the distance, and so is the gap: the bound is
+# 3.6 times the gap at each point.
 
 # %%
 for distance in (1.0, 0.1, 0.01):
@@ -391,12 +396,13 @@ for point in ([0.5, 0.0], [0.0, 0.0], [0.0, 0.5]):
 # w^2 / (1 + w^2) of one number w has its minimiser at 0, with L* = 0. Far out the loss rises
 # towards 1 and never gets there: this is a plateau. The farther out w lies on the plateau, the
 # smaller the gradient is and the larger the gap is. For a convex loss with w* = 0 the gap is at
-# most |grad| |w|. Here it is larger at 10 and at 1000.
+# most |grad| |w|. Here the gap is larger than that at 10 and at 1000.
 
 # %%
 def plateau(w: torch.Tensor) -> torch.Tensor:
     return w**2 / (1 + w**2)
 
+# %%
 for number in (0.5, 10.0, 1000.0):
     w = torch.tensor(number, dtype=torch.float64)
     slope = gradient(plateau, w).abs().item()
@@ -407,6 +413,75 @@ for number in (0.5, 10.0, 1000.0):
 # w = 0.5:  |grad| = 6.4e-01  gap = 0.200000  |grad| |w| = 0.320000
 # w = 10:  |grad| = 2.0e-03  gap = 0.990099  |grad| |w| = 0.019606
 # w = 1000:  |grad| = 2.0e-09  gap = 0.999999  |grad| |w| = 0.000002
+
+# %% [markdown]
+# ## The picture: chords, tangents and a gap
+#
+# The figure shows the graphs of three losses of one number w. The bowl is convex: its chord is
+# above the graph, and its tangent below. The double well is not: its chord from -1 to 1 is below
+# the graph, and its tangent at the hilltop is above it. On the plateau, the tangent at w = 4 is
+# nearly level, but the gap is 0.94. The next cell defines how this is drawn, and may be skipped.
+
+# %%
+plt.rcdefaults()
+HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
+FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
+
+def draw_graph(ax: plt.Axes, loss: Callable, largest: float) -> None:
+    """The graph of a loss of one number w, from -largest to largest."""
+    w = torch.linspace(-largest, largest, 401)
+    ax.plot(w, [loss(number).item() for number in w], color="black", label="graph")
+    ax.set(xlabel="$w$", ylabel="loss $L(w)$")
+
+def draw_chord(ax: plt.Axes, loss: Callable, u: float, v: float) -> None:
+    """The straight line between the points of the graph above u and v."""
+    ends = torch.tensor([u, v])
+    ax.plot(ends, [loss(end).item() for end in ends], "o-", color="#0072B2", label="chord")
+
+def draw_tangent(ax: plt.Axes, loss: Callable, at: float, length: float) -> None:
+    """The tangent at the point w = at, drawn as far as w differs from it by length."""
+    point = torch.tensor(at)
+    slope = gradient(loss, point)
+    w = torch.tensor([at - length, at, at + length])
+    height = loss(point) + slope * (w - point)
+    ax.plot(w, height, "s--", color="#D55E00", markevery=[1], label="tangent")
+
+def draw_convexity() -> plt.Figure:
+    """The bowl, the double well and the plateau, with chords, tangents and a gap."""
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3.8), layout="constrained")
+    draw_graph(left, bowl, 2.2)
+    draw_chord(left, bowl, -1.0, 2.0)
+    draw_tangent(left, bowl, 1.0, 1.0)
+    left.set_title("Convex: the chord is above\nthe graph, and the tangent below")
+
+    draw_graph(middle, double_well, 1.5)
+    draw_chord(middle, double_well, -1.0, 1.0)
+    draw_tangent(middle, double_well, 0.0, 1.0)
+    middle.set_title("Not convex: the chord is below\nthe graph, and the tangent above")
+
+    draw_graph(right, plateau, 6.0)
+    draw_tangent(right, plateau, 4.0, 2.0)
+    gap = plateau(torch.tensor(4.0)).item()
+    right.annotate("", xy=(4, 0), xytext=(4, gap), arrowprops={"arrowstyle": "<->"})
+    right.text(3.8, 0.2, f"gap {gap:.2f}", ha="right")
+    right.set_title("A plateau: the gradient is small,\nand the gap is large")
+    fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return fig
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
+
+# %%
+save(draw_convexity(), "convexity.png")
+# Output:
+# figure: ...convexity.png
 
 # %% [markdown]
 # ## What to take away

@@ -45,8 +45,8 @@ print("after modifying numpy, copied:", copied)
 # %% [markdown]
 # ## Names, views and clones
 #
-# `x.numpy()` makes an array from a tensor on the CPU, and copies nothing either. What tensors share
-# with each other is as for arrays. `y = x` gives `x` a second name. The slice `x[0:2]` is a *view*:
+# `x.numpy()` makes an array from a tensor on the CPU, and copies nothing either. Two tensors can
+# share memory, too, as two arrays can. `y = x` gives `x` a second name. The slice `x[0:2]` is a *view*:
 # a new tensor that uses a part of the memory of `x`. `x.clone()` copies, as NumPy's `copy` does. So
 # after `y[0] = 999` all of them show the 999, except the clone `z`.
 
@@ -123,8 +123,8 @@ except ValueError as error:
 # and the derivative is wrong, without an error.
 #
 # To keep the old numbers of `w`, copy them by `w.detach().clone()`. `w.clone()` is a copy, too, but
-# a recorded one, as the `grad_fn` in its print says, and as long as you keep it, its record takes
-# memory.
+# a recorded one, as the `grad_fn` in its print says. As long as you keep it, you also keep the
+# record of how it came from `w`.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -211,7 +211,7 @@ print("x @ a_t.float():", x @ a_t.float())
 # of a Mac; `devices.py` finds out what your machine has. Here the device "meta" stands in for a
 # GPU, because each PyTorch has it. (It keeps only shape and dtype, and no numbers.)
 #
-# Tensors on different devices cannot be added: PyTorch raises an error, because a hidden copy would
+# Vectors on different devices cannot be added: PyTorch raises an error, because a hidden copy would
 # be slow. So make new tensors where the others are: `zeros_like(there)` takes the shape, the dtype
 # and the device of `there`. From a GPU, `.cpu()` copies a tensor back, and NumPy can read the copy.
 

@@ -41,7 +41,8 @@ print("S.argmax(dim=1): ", S.argmax(dim=1))
 # `argmax` is a *reduction*: many numbers become fewer. `S.sum()` reduces all of `S` to one number.
 # `S.sum(dim=0)` adds along dimension 0, that is down the columns, and this dimension disappears
 # from the shape: (2, 5) becomes (5,), one sum per column. `S.sum(dim=1)` has shape (2,), one sum
-# per row. (NumPy says `axis`.) `mean`, `max` and `argmax` work in the same way.
+# per row. (NumPy says `axis`.) `mean` and `argmax` work in the same way. `S.max(dim=1)` returns two
+# tensors: the largest entry of each row, and its column.
 #
 # The matrix `A` is small enough to check all of them. `A.argmax()` without `dim` counts the entries
 # row by row, from 0.
@@ -71,8 +72,9 @@ print("argmax (flattened):", A.argmax().item())
 # ## Entrywise operations
 #
 # Functions such as `exp` and the operators `+`, `*`, `**` work on each entry by itself, and return
-# a new tensor of the same shape. So `x * x` is not the inner product. We need `exp` for the
-# probabilities: it makes each score positive, also a negative one, and a larger score stays larger.
+# a new tensor of the same shape. So `x * x` is a vector, and not the inner product of `x` with
+# itself. We need `exp` for the probabilities: it makes each score positive, also a negative one,
+# and a larger score stays larger.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
@@ -96,7 +98,8 @@ print("exp of a negative score:", torch.exp(torch.tensor(-3.0)))
 # The probabilities of each image must add up to 1, so we divide each row of `E`, which is exp(S),
 # by its sum. This is called the *softmax*. Here two shapes meet, and PyTorch compares them from the
 # right. A missing dimension on the left counts as 1. Two sizes fit if they are equal, or if one of
-# them is 1: then its single entry is used for all. (`broadcasting.py` says more.)
+# them is 1: then its single entry is used for all. This is *broadcasting*. (`broadcasting.py` says
+# more.)
 #
 # The row sums have shape (2,), which counts as (1, 2). `E` has shape (2, 5), and 2 does not fit 5:
 # an error. `keepdim=True` keeps the summed dimension, with size 1, so the sums are a column of
@@ -236,12 +239,12 @@ except RuntimeError as error:
 # %% [markdown]
 # ## All together: a classifier without a loop
 #
-# From images to right answers it takes seven calls: product, relu, product, softmax, argmax,
+# From images to right answers it takes seven steps: product, relu, product, softmax, argmax,
 # comparison, sum. The scores are the `S` from above. Without relu, the two products would be one,
 # since (X @ W) @ V = X @ (W @ V), and the 4 features in the middle would be of no use.
 #
-# Here `W` and `V` are given, and the second image is mistaken for a dog. To find matrices that do
-# better is the subject of `losses_and_models.py`.
+# Here `W` and `V` are given, and the second image is mistaken for a dog. `losses_and_models.py`
+# shows how such matrices are found, by training.
 
 # %%
 X = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])

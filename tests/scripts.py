@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 # An axis label ends with its unit, "time (ms)", or begins with a pure number, which needs none.
 UNITS = ("ns", "us", "ms", "s", "bytes", "MB", "GB/s", "GFLOP/s", "rad", "degrees", "ratio")
 PURE_NUMBERS = (
+    "$w$",
     "iteration",
     "number of",
     "numbers in",
@@ -40,7 +41,7 @@ def timed(timing: str, *other: str, **small: str) -> Script:
 
 SCRIPTS = {
     "gd_1d_torch": Script(("gd_torch_quadratic_diagnostics.png",)),
-    "gradients_and_convexity": Script(),
+    "gradients_and_convexity": Script(("convexity.png",)),
     "gradient_geometry": Script(("tangent_plane.png", "steepest_descent_unit_circle.png")),
     "gd_nd_torch": Script(("gd_nd_diagnostics.png",)),
     "gd_nd_cost": timed("gd_nd_cost.png", SIZES="[1, 10, 20, 30, 40, 50, 60]", LONG="100"),

@@ -101,12 +101,29 @@ def test_every_figure_is_shown_with_a_text_for_those_who_cannot_see_it():
 def test_rows_of_a_table_have_as_many_cells_as_its_head():
     """A stroke in a cell that is not escaped would make two cells of it, and break a picture."""
     tables = re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE)
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
         strokes = set()
         for row in table.splitlines():
             strokes.add(len(re.findall(r"(?<!\\)\|", row)))
         assert len(strokes) == 1, table
+
+
+def test_words_of_the_index_stand_under_their_headings():
+    rows = re.findall(r"^\| (.*) \| \[(\w+)\.py\].* \| (.*) \|$", section("Index"), re.MULTILINE)
+    assert len(rows) > 40
+    faults = []
+    for entry, name, heading in rows:
+        script = (ROOT / "script" / f"{name}.py").read_text(encoding="utf-8")
+        _, _, below = script.partition(f"\n# ## {heading}\n")
+        if not below:
+            faults.append(f"README.md's index names {heading!r}, which {name}.py has not")
+            continue
+        text = " ".join([heading, *below.split("\n# ## ")[0].split()]).lower()
+        for word in entry.replace("`", "").split(", "):
+            if word.lower() not in text:
+                faults.append(f"README.md's index has {word!r}, not under {heading!r} in {name}.py")
+    hold(faults)
 
 
 def test_links_lead_somewhere():
