@@ -46,9 +46,9 @@ print("after modifying numpy, copied:", copied)
 # ## Names, views and clones
 #
 # `x.numpy()` makes an array from a tensor on the CPU, and copies nothing either. Two tensors can
-# share memory, too, as two arrays can. `y = x` gives `x` a second name. The slice `x[0:2]` is a *view*:
-# a new tensor that uses a part of the memory of `x`. `x.clone()` copies, as NumPy's `copy` does. So
-# after `y[0] = 999` all of them show the 999, except the clone `z`.
+# share memory, too, as two arrays can. `y = x` gives `x` a second name. The slice `x[0:2]` is a
+# *view*: a new tensor that uses a part of the memory of `x`. `x.clone()` copies, as NumPy's `copy`
+# does. So after `y[0] = 999` all of them show the 999, except the clone `z`.
 
 # %%
 x = torch.tensor([1.0, 2.0, 3.0])
