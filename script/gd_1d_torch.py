@@ -161,12 +161,13 @@ def main(options: list[str]) -> None:
     w, doublewell_hist = gd_1d_torch(doublewell, args.w0, 0.02, max_iters=200, eps_grad=1e-10)
     report("doublewell", w, doublewell_hist, "Try a start closer to a minimum.")
 
-    if hist["L(w)"][0] == 0:
-        print("no figure: a logarithmic axis cannot show a loss of 0")
+    first_loss = hist["L(w)"][0]
+    if first_loss == 0 or not math.isfinite(first_loss):
+        print(f"no figure: a logarithmic axis cannot show a loss of {first_loss:g}")
         return
     factor = 1 - args.eta
     title = rf"$L(w) = w^2/2$, $\eta = {args.eta:g}$: "
-    title += rf"each step multiplies $w$ by ${factor:g}$, the loss by ${factor**2:g}$"
+    title += rf"each step multiplies $w$ by ${factor:.10g}$, the loss by ${factor**2:.10g}$"
     outpath = FIGURES / "gd_torch_quadratic_diagnostics.png"
     try:
         save_diagnostics_plot(hist, outpath, title, contraction=abs(factor))

@@ -222,11 +222,12 @@ def test_picture_that_cannot_be_written_costs_no_number(figures, capsys):
     assert capsys.readouterr().out == PRINTED
 
 
-def test_start_at_the_minimum_needs_no_figure(figures, capsys):
-    gd.main(["--w0=0"])
+@pytest.mark.parametrize(("start", "loss"), [("0", "0"), ("1e20", "inf")])
+def test_start_that_a_log_axis_cannot_show_needs_no_figure(start, loss, figures, capsys):
+    gd.main([f"--w0={start}"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("[quadratic]  final w=0.000000e+00")
-    assert lines[-1].startswith("no figure: ")
+    assert lines[0].startswith(f"[quadratic]  final w={float(start):.6e}")
+    assert lines[-1] == f"no figure: a logarithmic axis cannot show a loss of {loss}"
     assert list(figures.iterdir()) == []
 
 
