@@ -4,10 +4,12 @@ What is tested is what it does around uv. test_install_uv.py holds what uv itsel
 test_install_doors.py the two doors that start it.
 """
 
+import ast
 import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from installation import WINDOWS, Course, load_install
 
 needs_signals = pytest.mark.skipif(WINDOWS, reason="Windows has no such signals")
@@ -115,7 +118,7 @@ def test_started_from_elsewhere(course, tmp_path):
     status, stdout, _ = course.install(folder=tmp_path)
     assert status == 0
     assert course.python.exists()
-    assert f"    cd '{course.root}'" in stdout.splitlines()
+    assert f"    cd {shlex.quote(str(course.root))}" in stdout.splitlines()
 
 
 def test_pip_is_installed_beside_the_requirements(course):
@@ -175,6 +178,12 @@ def test_started_without_a_door_it_names_one(course, words):
 )
 def test_pythons_from_3_11_to_3_15_will_do(install, version, will_do):
     assert install.is_supported(version) == will_do
+
+
+def test_it_is_written_for_python_3_8():
+    """An old Python gets a sentence, and no traceback."""
+    text = (ROOT / "script" / "install.py").read_text(encoding="ascii")
+    ast.parse(text, feature_version=(3, 8))
 
 
 @pytest.mark.parametrize("name", ["python3.8", "python3.9", "python3.10"])
@@ -311,7 +320,9 @@ def test_no_other_project_reaches_in(course, tmp_path):
         assert os.path.samefile(call["folder"], tmp_path)
 
 
-@pytest.mark.parametrize("name", ["UV_REQUIRE_HASHES", "UV_VENV_CLEAR"])
+@pytest.mark.parametrize(
+    "name", ["CONDA_DEFAULT_ENV", "PYTHONHOME", "UV_REQUIRE_HASHES", "UV_VENV_CLEAR"]
+)
 def test_a_setting_that_forbids_what_is_done_here_is_hidden_from_uv(course, name):
     course.install(**{name: "1"})
     assert course.calls()
@@ -320,7 +331,7 @@ def test_a_setting_that_forbids_what_is_done_here_is_hidden_from_uv(course, name
 
 def test_what_is_read_of_uv_is_not_coloured(course):
     course.install(FORCE_COLOR="1")
-    assert len(course.calls()) == 5
+    assert course.calls()
     for call in course.calls():
         shown = "--requirement" in call["words"] and "--no-index" not in call["words"]
         assert ("--color" in call["words"]) == (not shown)
@@ -328,7 +339,13 @@ def test_what_is_read_of_uv_is_not_coloured(course):
 
 @pytest.mark.parametrize(
     ("name", "place"),
-    [("target", "user"), ("prefix", "user"), ("require-hashes", "UV_CONFIG_FILE")],
+    [
+        ("target", "user"),
+        ("prefix", "user"),
+        ("no-deps", "user"),
+        ("python-platform", "UV_CONFIG_FILE"),
+        ("require-hashes", "UV_CONFIG_FILE"),
+    ],
 )
 def test_a_uv_toml_that_leads_the_packages_elsewhere_is_named(course, name, place):
     folder = course.home if WINDOWS else course.home / ".config"
@@ -338,7 +355,7 @@ def test_a_uv_toml_that_leads_the_packages_elsewhere_is_named(course, name, plac
     variables = {} if place == "user" else {"UV_CONFIG_FILE": str(file)}
     stderr = assert_fails(course, "or set UV_NO_CONFIG=1, then run again.", **variables)
     assert f"sets {name} under [pip]" in stderr
-    assert "my.toml" in stderr or "uv.toml" in stderr
+    assert file.as_posix() in stderr.replace(os.sep, "/")
     assert course.install(UV_NO_CONFIG="1", **variables)[0] == 0
 
 
@@ -369,7 +386,7 @@ def test_pythonpath_is_hidden_from_uv_and_not_from_the_check(course):
 
 
 def test_a_users_file_named_like_a_module_is_not_imported(course):
-    for name in ("csv", "configparser", "shlex"):
+    for name in ("csv", "configparser", "platform", "shlex"):
         (course.root / "script" / f"{name}.py").write_text("raise RuntimeError('mine')\n")
     assert course.install(folder=course.root / "script")[0] == 0
 
@@ -631,7 +648,9 @@ def test_a_removal_that_was_stopped_leaves_no_environment(installed, monkeypatch
 
 
 def test_a_run_that_was_stopped_and_moved_is_rebuilt(installed):
+    """Half a package would be a reason, too, but not the one that helps to understand."""
     (installed.venv / ".lecture-unfinished").touch()
+    next(installed.site_packages().glob("torch-*/RECORD")).unlink()
     old = installed.root
     installed.move_to(old.rename(old.with_name("new")))
     assert_rebuilt(installed, f"it was moved or copied from {old / '.venv'}")
@@ -838,7 +857,7 @@ def test_what_belongs_to_another_is_named_with_its_owner(install, monkeypatch, t
             install.check_writable(tmp_path / "not there", tmp_path)
     assert str(end.value) == (
         f"error: {tmp_path} belongs to {owner} and cannot be written. "
-        f"Run: sudo chown -R {me} {tmp_path}, then run again."
+        f"Run: sudo chown -R {me} {shlex.quote(str(tmp_path))}, then run again."
     )
 
 
@@ -858,7 +877,8 @@ def test_what_cannot_be_written_is_named_before_anything_is_done(installed, monk
         program.main("bash")
     sentence = "cannot be written. Change that, or clone elsewhere, then run again."
     assert str(end.value) == f"error: {forbidden} {sentence}"
-    assert [call["words"][0] for call in installed.calls()] in ([], ["cache"])
+    asked_for = ["cache"] if "cache" in place else []
+    assert [call["words"][0] for call in installed.calls()] == asked_for
 
 
 @pytest.mark.skipif(WINDOWS, reason="Windows has no such rights")
@@ -866,7 +886,12 @@ def test_a_cache_that_cannot_be_looked_into_is_named(install, monkeypatch, tmp_p
     answer = subprocess.CompletedProcess([], 0, stdout=f"{tmp_path}\n")
     monkeypatch.setattr(install, "run_uv", lambda *_: answer)
     monkeypatch.setattr(install.os, "access", lambda path, mode: False)
-    monkeypatch.setattr(install.Path, "iterdir", lambda path: 1 / 0)
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(install.os, "listdir", refuse)
+    monkeypatch.setattr(install.os, "scandir", refuse)
     with pytest.raises(SystemExit, match="cannot be written"):
         install.check_cache({})
 
@@ -960,20 +985,20 @@ def test_what_pip_forbids_otherwise_does_not_keep_uv_out(course, wheels, forbidd
     command = course.install_command("get-uv")
     command[0] = sys._base_executable
     borrowed = sysconfig.get_path("purelib")
-    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PYTHONPATH": borrowed}
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri(), "PYTHONPATH": borrowed}
     status, _, stderr = course.run(command, **variables, **forbidding)
     assert status == 0, stderr
     assert (course.venv / "uv" / "bin" / course.uv.name).exists()
 
 
 def test_uv_comes_from_the_index_into_venv(course, wheels):
-    status, stdout, stderr = get_uv(course, PIP_FIND_LINKS=str(wheels))
+    status, stdout, stderr = get_uv(course, PIP_FIND_LINKS=wheels.as_uri())
     assert (status, stdout, stderr) == (0, "", "")
     assert {path.name for path in course.venv.iterdir()} == {"uv"}
     (course.venv / "uv" / "bin" / course.uv.name).stat()
     # one that is there and is too old is replaced
     (course.venv / "uv" / "old").touch()
-    status, _, stderr = get_uv(course, PIP_FIND_LINKS=str(wheels))
+    status, _, stderr = get_uv(course, PIP_FIND_LINKS=wheels.as_uri())
     assert status == 0, stderr
     assert not (course.venv / "uv" / "old").exists()
     assert {path.name for path in course.venv.iterdir()} == {"uv"}
@@ -991,9 +1016,9 @@ def test_pips_reason_is_shown_and_nothing_is_left(course):
 
 
 def test_a_users_file_is_no_part_of_pip(course, wheels):
-    (course.root / "script" / "random.py").write_text("raise RuntimeError('mine')\n")
+    (course.root / "script" / "contextlib.py").write_text("raise RuntimeError('mine')\n")
     folder = course.root / "script"
-    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels.as_uri()}
     status, _, stderr = course.run(course.install_command("get-uv"), folder, **variables)
     assert status == 0, stderr
 
