@@ -43,7 +43,7 @@ print("equal?", torch.equal(w.grad, w))
 def show(node: torch.autograd.graph.Node, depth: int = 0) -> None:
     """Print the graph from node on, with one level of indentation per operation."""
     print("    " * depth + type(node).__name__)
-    for next_node, output in node.next_functions:  # its output 0, 1, ...: ours have only one
+    for next_node, output in node.next_functions:  # output: which one, if next_node has several
         if next_node is not None:  # a constant, here the 2, has no node
             show(next_node, depth + 1)
 
@@ -261,7 +261,7 @@ for L in losses:
     exp_node = L.grad_fn.next_functions[0][0]
     print(f"a number: {L.item():.4f}, and still in memory:", exp_node._saved_result.detach())
 
-L.backward()
+L.backward()  # the last of the three
 try:
     L.backward()
 except RuntimeError as error:

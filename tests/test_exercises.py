@@ -161,8 +161,8 @@ IN_TOURS = [
     ),
     Exercise(
         "dtypes",
-        "[1.0, 2.0, 4.0]",
-        "[1.0, 2.0, 256.0]",
+        "[1.0, 2.0, 4.0]:",
+        "[1.0, 2.0, 256.0]:",
         "at 256.0: spacing 2.0, really added 0.0",
     ),
     Exercise(
@@ -173,8 +173,8 @@ IN_TOURS = [
     ),
     Exercise(
         "dtypes",
-        "large = 70_000.0",
-        "large = 66_000.0",
+        "large = 70_000.0\n",
+        "large = 66_000.0\n",
         "66000: tensor(66048., dtype=torch.bfloat16)",
     ),
     Exercise(
