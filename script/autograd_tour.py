@@ -15,8 +15,8 @@ import torch
 # %% [markdown]
 # ## The gradient of ||w||^2 / 2 is w
 #
-# The gradient has the shape of w: one partial derivative per entry. Here L is the sum of all w[i]^2
-# / 2, and the derivative of w[i]^2 / 2 is w[i]. So the gradient should be w itself.
+# The gradient has the shape of w: one partial derivative per entry. Here L is the sum of all
+# w[i]^2 / 2, and the derivative of w[i]^2 / 2 is w[i]. So the gradient should be w itself.
 
 # %%
 torch.manual_seed(0)
@@ -43,7 +43,7 @@ print("equal?", torch.equal(w.grad, w))
 def show(node: torch.autograd.graph.Node, depth: int = 0) -> None:
     """Print the graph from node on, with one level of indentation per operation."""
     print("    " * depth + type(node).__name__)
-    for next_node, _ in node.next_functions:  # _: which output of next_node; here it has one
+    for next_node, output in node.next_functions:  # output: which one, if next_node has several
         if next_node is not None:  # a constant, here the 2, has no node
             show(next_node, depth + 1)
 
@@ -80,7 +80,7 @@ add_up = divide.next_functions[0][0]
 multiply = add_up.next_functions[0][0]
 
 with torch.no_grad():  # what we compute here need not be recorded
-    d_sum, _ = divide(torch.tensor(1.0))  # the other input is the constant 2
+    d_sum = divide(torch.tensor(1.0))[0]  # [1] would be for the constant 2: None
     d_square = add_up(d_sum)
     d_left, d_right = multiply(d_square)
 print("dL/d(sum):  ", d_sum)
@@ -98,9 +98,14 @@ print("equals w?", torch.equal(d_left + d_right, w))
 #
 # Below, a is used three times: twice in a * a, and once more in the sum. If a changes, L changes
 # through all three uses, so the derivatives along the three paths add up: dL/da = a + a + 1 = 7 at
-# a = 3. The division that made a is one node, although `show` prints it on each path. `backward`
-# calls it once, after the derivatives of all three paths have arrived, because it needs their sum.
-# So `backward` takes the nodes in a *topological order*: each one after all nodes that lead to it.
+# a = 3. Each number is the derivative of L that arrives at the right end of its arrow:
+#
+#     a * a + a  -- 1 -->  a * a  -- 3 + 3 -->  w / 2  -- 3.5 -->  w
+#     a * a + a  ------------ 1 ------------->  w / 2
+#
+# The division w / 2 that made a is one node, although `show` prints it on each path. `backward`
+# calls it once, after all three derivatives have arrived, because it needs their sum, 7. So
+# `backward` takes the nodes in a *topological order*: each one after all nodes with an arrow to it.
 
 # %%
 w = torch.tensor(6.0, requires_grad=True)
@@ -126,10 +131,10 @@ print("w.grad:", w.grad)
 # %% [markdown]
 # ## Gradients add up until they are cleared
 #
-# A second `backward`, from another loss, adds to `w.grad` as well, so that w gets the gradient of
-# the sum of the losses. If you want only the newest gradient, as in each step of a training loop,
-# clear the old one first. Here that is `w.grad = None`; the `zero_grad()` of an optimizer does the
-# same for all its parameters.
+# A second `backward` adds to `w.grad` as well, so that w gets the gradient of the sum of both
+# losses. (Here they are equal.) If you want only the newest gradient, as in each step of a training
+# loop, clear the old one first: `w.grad = None`. In `losses_and_models.py` an *optimizer*, which
+# has a list of tensors to change, does this for each of them by `zero_grad()`.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -160,11 +165,6 @@ def square(w: torch.Tensor) -> torch.Tensor:
     """The square of each entry of w."""
     return w * w
 
-def first_words(error: RuntimeError) -> str:
-    """The first line of the message up to a colon or a bracket: details follow there."""
-    line = str(error).splitlines()[0]
-    return line.split(":")[0].split(" (")[0]
-
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 v = torch.tensor([10.0, 20.0, 30.0])
@@ -172,7 +172,7 @@ y = square(w)
 try:
     y.backward()
 except RuntimeError as error:
-    print("backward failed:", first_words(error))
+    print("backward failed:", str(error).splitlines()[0])
 
 y.backward(v)
 jacobian = torch.func.jacrev(square)  # a function that returns the Jacobian of square
@@ -230,38 +230,42 @@ y += 1
 try:
     y.sum().backward()
 except RuntimeError as error:
-    print("backward failed:", first_words(error))
+    print("backward failed:", str(error).split(":")[0])  # details follow the first colon
 
 y = 2 * w
 y += 1
 y.sum().backward()
 print("w.grad:", w.grad)
 # Output:
-# backward failed: one of the variables needed for gradient computation has been modified by an ...
+# backward failed: one of the variables needed ... has been modified by an inplace operation
 # w.grad: tensor([2., 2., 2.])
 
 # %% [markdown]
 # ## The graph keeps what it saved until backward
 #
 # A kept loss keeps its graph, and the graph keeps the saved tensors. `backward` frees them, to save
-# memory. So a second `backward` through the same graph fails, unless nothing was saved, as for (w +
-# 1).sum(). (`L.backward(retain_graph=True)` keeps them.)
+# memory. So a second `backward` through the same graph fails, unless nothing was saved, as for
+# (w + 1).sum(). (`L.backward(retain_graph=True)` keeps them.)
 #
 # For a loss that you only watch, as for test data, nobody calls `backward`: a list of such losses
-# fills the memory. Compute them under `torch.no_grad()`, which stops the recording, and keep
-# `L.item()`, a plain Python number.
+# fills the memory. Below, each of three losses keeps the result of its own exp. (A node has what it
+# saved under names that begin with `_saved`.) Compute such losses under `torch.no_grad()`, which
+# stops the recording, and keep `L.item()`, a plain Python number.
 
 # %%
 w = torch.tensor([0.0, 1.0], requires_grad=True)
-losses = [torch.exp(w).sum()]
-exp_node = losses[0].grad_fn.next_functions[0][0]
-print("still in memory, the result of exp:", exp_node._saved_result.detach())
-losses[0].backward()
+losses = []
+for k in range(3):
+    losses.append(torch.exp(k * w).sum())
+for L in losses:
+    exp_node = L.grad_fn.next_functions[0][0]
+    print(f"a number: {L.item():.4f}, and still in memory:", exp_node._saved_result.detach())
+
+L.backward()  # the last of the three
 try:
-    losses[0].backward()
+    L.backward()
 except RuntimeError as error:
-    print("second backward failed:", first_words(error))
-print(f"a number: {losses[0].item():.4f}")
+    print("second backward failed:", str(error).splitlines()[0])
 
 w.grad = None
 L = (w + 1).sum()
@@ -269,9 +273,10 @@ L.backward()
 L.backward()
 print("nothing saved, w.grad after two:", w.grad)
 # Output:
-# still in memory, the result of exp: tensor([1.0000, 2.7183])
-# second backward failed: Trying to backward through the graph a second time
-# a number: 3.7183
+# a number: 2.0000, and still in memory: tensor([1., 1.])
+# a number: 3.7183, and still in memory: tensor([1.0000, 2.7183])
+# a number: 8.3891, and still in memory: tensor([1.0000, 7.3891])
+# second backward failed: Trying to backward through the graph a second time ...
 # nothing saved, w.grad after two: tensor([2., 2.])
 
 # %% [markdown]
@@ -325,7 +330,7 @@ w = torch.tensor([3.0, 4.0], requires_grad=True)
 try:
     w[0] = 999.0
 except RuntimeError as error:
-    print("in-place assignment failed:", first_words(error))
+    print("in-place assignment failed:", str(error).splitlines()[0])
 w = w / w.norm()
 print("in the other order, leaf?", w.is_leaf)
 # Output:
@@ -339,8 +344,9 @@ print("in the other order, leaf?", w.is_leaf)
 #
 # A step of gradient descent is w - eta * w.grad. Written as `w = w - eta * w.grad`, it is recorded,
 # and the name w then stands for the result, which is no leaf. The next `backward` goes through the
-# subtraction to the old w, and the new w gets no gradient. Below w is [1, 2, 3] and eta is 0.2: the
-# gradient of the old w, [1, 2, 3], grows by [0.8, 1.6, 2.4].
+# subtraction to the old w, and the new w gets no gradient. Below, eta is 0.2, and the new w is
+# [0.8, 1.6, 2.4], which is also its dL/dw. This arrives at the old w unchanged, since `w.grad` has
+# no record and counts as a constant: the gradient of the old w, [1, 2, 3], grows by it.
 #
 # So the step must change w in place, and must not be recorded, since it is no part of the loss.
 # `torch.no_grad()` stops the recording. `backward` has already used the saved w, so that changing w
@@ -356,8 +362,7 @@ print("w.is_leaf:", w.is_leaf)
 L = torch.sum(w * w) / 2
 L.backward()
 print("old.grad:", old.grad)
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # PyTorch warns that w is no leaf
+with warnings.catch_warnings(action="ignore"):  # PyTorch warns that w is no leaf
     print("w.grad:", w.grad)
 
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -387,7 +392,8 @@ print("w.is_leaf:", w.is_leaf)
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 v = w.detach()
 print("v.requires_grad:", v.requires_grad)
-print("v and w: same storage?", v.data_ptr() == w.data_ptr())  # where their memory begins
+address = w.untyped_storage().data_ptr()  # where the memory of w begins
+print("v and w: same storage?", v.untyped_storage().data_ptr() == address)
 
 c = w.clone()
 c.retain_grad()
@@ -400,7 +406,7 @@ print("c.grad:", c.grad)
 
 snap = w.detach().clone()
 print("snap.requires_grad:", snap.requires_grad)
-print("snap and w: same storage?", snap.data_ptr() == w.data_ptr())
+print("snap and w: same storage?", snap.untyped_storage().data_ptr() == address)
 
 v[0] = 999.0
 print("after modifying v:")
@@ -482,7 +488,8 @@ print("without detach:", w.grad)
 # The graph of sum(w * w) has saved w, and the true gradient at [1, 2, 3] is [2, 4, 6]. If somebody
 # writes into w through `detach()` before `backward`, the change is counted, and `backward` fails.
 # Older code writes through `w.data`, which shares the memory in the same way, but its changes are
-# not counted. Then `backward` succeeds, and the gradient is wrong. Do not use `.data`.
+# not counted. Then `backward` succeeds, and the gradient is wrong. Do not use `.data`. A write
+# through NumPy, into `w.detach().numpy()`, is not counted either.
 
 # %%
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -492,7 +499,7 @@ v[0] = 999.0
 try:
     L.backward()
 except RuntimeError as error:
-    print("through detach(), backward failed:", first_words(error))
+    print("through detach(), backward failed:", str(error).split(":")[0])
 
 w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 L = torch.sum(w * w)
@@ -500,25 +507,27 @@ w.data[0] = 999.0
 L.backward()
 print("through .data, w.grad:", w.grad)
 # Output:
-# through detach(), backward failed: one of the variables needed for gradient computation has ...
+# through detach(), backward failed: one of the variables needed ... by an inplace operation
 # through .data, w.grad: tensor([1998.,    4.,    6.])
 
 # %% [markdown]
 # ## What to take away
 #
-# `backward` follows the record from a scalar loss to the leaves, multiplies by one J^T per
-# operation, adds up over the paths, and adds to `.grad`. Prepare w first and call
-# `requires_grad_()` last; update w in place under `no_grad`; keep snapshots by `detach().clone()`
-# and losses by `item()`. The chain rule with Jacobians, and how it leads to this algorithm, is
-# chapter 5 of Deisenroth, Faisal and Ong, "Mathematics for Machine Learning" (free at
-# https://mml-book.github.io), sections 5.3 and 5.6.
+# - `backward` follows the record from a scalar loss to the leaves, multiplies by one J^T per
+#   operation, adds up over the paths, and adds to `.grad`.
+# - Prepare w first, and call `requires_grad_()` last. Update w in place, under `no_grad`.
+# - Keep snapshots by `detach().clone()`, and losses by `item()`.
+#
+# The chain rule with Jacobians, and how it leads to this algorithm, is chapter 5 of Deisenroth,
+# Faisal and Ong, "Mathematics for Machine Learning" (free at https://mml-book.github.io), sections
+# 5.3 and 5.6.
 #
 # ## Try it
 #
-# Change one line, and run its cell.
-#
-# 1. "Gradients add up until they are cleared": let the loop run a third time. Predict first: what
-#    is in `w.grad` after it?
-# 2. "Do not change in place what backward needs": replace 2 * w by the product of w with itself.
-#    Predict first: does `backward` fail, or what is `w.grad`?
-# 3. "J^T v, not J v": weigh the first output by 0. Predict first: what is `w.grad`?
+# 1. In "Gradients add up until they are cleared", let the loop run a third time: change
+#    `("first", "second")` to `("first", "second", "third")`. Predict first: what is in `w.grad`
+#    after it?
+# 2. In "Do not change in place what backward needs", change `y = 2 * w` to `y = w * w`. Predict
+#    first: does `backward` fail, or what is `w.grad`?
+# 3. In "J^T v, not J v", weigh the first output by 0: change `v = torch.tensor([10.0, 1.0])` to
+#    `v = torch.tensor([0.0, 1.0])`. Predict first: what is `w.grad`?

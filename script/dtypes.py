@@ -18,13 +18,14 @@ from torch import nn
 # %% [markdown]
 # ## One sum, three answers
 #
-# We add 1000 numbers, each 0.0100001, one by one. The exact sum is 10.0001. The variable in which
-# the sum grows is called the *accumulator*. We do this three times: with values and accumulator in
-# float32, PyTorch's usual dtype, and in float16 and bfloat16, which have 16 bits per number instead
-# of 32. How far off is each sum?
+# We add 1000 numbers, each 0.0100001, one by one. (float32 can tell this number from 0.01, the
+# 16-bit dtypes cannot.) The exact sum is 10.0001. The variable in which the sum grows is called the
+# *accumulator*. We do this three times: with values and accumulator in float32, PyTorch's usual
+# dtype, and in float16 and bfloat16, which have 16 bits per number instead of 32. How far off is
+# each sum?
 
 # %%
-NUMBER = 0.0100001  # float32 can tell it from 0.01, float16 and bfloat16 cannot
+NUMBER = 0.0100001
 
 def add_one_by_one(values: torch.Tensor, accumulator: torch.dtype) -> torch.Tensor:
     """Add up values, shape (n,). After each addition the total is rounded to accumulator."""
@@ -61,8 +62,8 @@ print("bfloat16 accumulator + bfloat16 values:", add_one_by_one(x_bf16, torch.bf
 # - the exponent, 8 bits: 127 is added, so that it is not negative, and -7 is stored as 120,
 # - the *fraction*, 7 bits: the digits behind the point. The 1 before the point is not stored.
 #
-# `view(torch.int16)` reads the same 16 bits of memory as an integer, and the format `016b` writes
-# that in base 2.
+# `view` with a dtype, here `view(torch.int16)`, keeps the bits in memory and reads them as another
+# kind of number. (With sizes, `view` changes the shape.) The format `016b` writes them in base 2.
 
 # %%
 x = torch.tensor(NUMBER, dtype=torch.bfloat16)
@@ -108,9 +109,10 @@ for number in [1.0, 2.0, 4.0]:
 # ## Why the bfloat16 sum stalls at 4
 #
 # Once the sum has reached 4, the value is less than half the spacing, and each further sum is
-# rounded back to 4. Before that, the rounding went both ways: from 1 to 2 each 0.01 was rounded
-# down to 1/128, and from 2 to 4 up to 1/64, so that 128 terms were enough from 2 to 4 instead
-# of 200. In float16 the same happens later, because its fraction has 10 bits: at 32.
+# rounded back to 4. Before that, the rounding went both ways. From 1 to 2, each 0.01 was rounded
+# down to 1/128: it took 128 terms instead of 100. From 2 to 4, it was rounded up to 1/64: again 128
+# terms, instead of 200. With the 94 terms up to 1, these are the 350 terms below. In float16 the
+# sum stalls later, at 32, because the fraction has 10 bits.
 
 # %%
 value = torch.tensor(NUMBER, dtype=torch.bfloat16)
@@ -159,8 +161,9 @@ for values, accumulator in PAIRS:
     by_values = 1000 * value - 1000 * NUMBER
     by_accumulator = total - 1000 * value
     error = total - 1000 * NUMBER
-    print(f"{name_of(values):8}  {name_of(accumulator):11}  {value:.12f}", end="  ")
-    print(f"{error:12.5f} = {by_values:9.5f} {by_accumulator:+16.5f}")
+    pair = f"{name_of(values):8}  {name_of(accumulator):11}"
+    parts = f"{by_values:9.5f} {by_accumulator:+16.5f}"
+    print(f"{pair}  {value:.12f}  {error:12.5f} = {parts}")
 # Output:
 # values    accumulator  one value        whole error = by values + by accumulator
 # float32   float32      0.010000100359       0.00006 =   0.00000         +0.00006
@@ -227,7 +230,7 @@ print("exact sum of these values:", 1000 * x[0].item())
 # With exact arithmetic `added` would be `wanted`, and `lost` always 0. Look at what happens when
 # the total is 4: the first 0.01 is not added, so the second step wants 0.02. This is more than half
 # the spacing, and 1/32 is added. That was too much: `lost` is negative, and the third step wants
-# less. (Both subtractions are exact as long as the total is larger than what is wanted.)
+# less.
 
 # %%
 def kahan_step(total: torch.Tensor, lost: torch.Tensor, value: torch.Tensor) -> tuple:
@@ -250,9 +253,9 @@ x = torch.full((1000,), NUMBER, dtype=torch.bfloat16)
 total = torch.tensor(4.0, dtype=torch.bfloat16)
 lost = torch.tensor(0.0, dtype=torch.bfloat16)
 for step in [1, 2, 3]:
-    print(f"step {step} wants {x[0] + lost:9.6f}", end=", ")
+    wanted = (x[0] + lost).item()
     total, lost = kahan_step(total, lost, x[0])
-    print(f"total {total:.5f}, lost {lost:9.6f}")
+    print(f"step {step} wants {wanted:9.6f}, total {total.item():.5f}, lost {lost.item():9.6f}")
 print("Kahan:", add_by_kahan(x))
 # Output:
 # step 1 wants  0.010010, total 4.00000, lost  0.010010
@@ -284,8 +287,9 @@ print("x.sum(dtype=torch.float32):", x.sum(dtype=torch.float32))
 #
 # `np.cumsum` gives all sums on the way, so it has to add one by one. Above 32,768 float32 numbers
 # are 1/256 apart. There each 0.01, which is 2.56/256, is rounded up to 3/256, and after five
-# million terms the sum is far off. `torch.sum` adds short runs of numbers, and then the sums of
-# the runs. So it seldom adds a small number to a large one.
+# million terms the sum is far off. `torch.sum` does what our pairs did, with short runs of numbers
+# instead of single ones: it adds up each run, and then the sums of the runs. So it seldom adds a
+# small number to a large one. (It does not keep what is lost, as Kahan's sum does.)
 
 # %%
 x = torch.full((5_000_000,), NUMBER)
@@ -304,8 +308,7 @@ print(f"torch.sum is off by {100 * error:.3f} percent")
 #
 # The bits of the fraction decide the spacing: with p of them, eps is 2^-p. The bits of the exponent
 # decide the range, which ends with the largest number and the smallest *normal* number: below that
-# one, the numbers have fewer and fewer digits, until there is only 0. Python floats become float32
-# (in NumPy float64), ints become int64, and a comparison gives bools.
+# one, the numbers have fewer and fewer digits, until there is only 0.
 
 # %%
 print("dtype     bits  sign+exponent+fraction     largest  smallest normal  eps")
@@ -318,8 +321,6 @@ for dtype in [torch.float16, torch.bfloat16, torch.float32, torch.float64]:
     print(f"{name_of(dtype):8}  {info.bits:4}  {fields:22}  {limits}  2^-{fraction}")
 for dtype in [torch.int32, torch.int64, torch.bool]:
     print(dtype, dtype.itemsize, "bytes")
-x = torch.tensor([1.0, 2.0, 3.0])
-print("floats:", x.dtype, " ints:", torch.tensor([1, 2]).dtype, " x > 1:", (x > 1).dtype)
 # Output:
 # dtype     bits  sign+exponent+fraction     largest  smallest normal  eps
 # float16     16  1+5+10                        65504       6.1035e-05  2^-10
@@ -329,7 +330,6 @@ print("floats:", x.dtype, " ints:", torch.tensor([1, 2]).dtype, " x > 1:", (x > 
 # torch.int32 4 bytes
 # torch.int64 8 bytes
 # torch.bool 1 bytes
-# floats: torch.float32  ints: torch.int64  x > 1: torch.bool
 
 # %% [markdown]
 # ## Too large, too small
@@ -376,10 +376,10 @@ for number in [math.inf, math.nan, 65504.0, 2.0**-14, 2.0**-24, 0.0]:
 # What is the dtype of x + y, if x and y have different dtypes? Two floats give the smallest dtype
 # that holds both, and a float and an int give the float.
 #
-# There is one exception. If one of the two is a single number (a Python number, or a tensor of
-# shape ()) and the other has at least one axis, a single float beside floats, or a single int
-# beside ints, changes nothing. A Python float beside ints makes them float32, the default dtype. In
-# `add_one_by_one` total and value both have shape (), so the rule holds, not the exception.
+# There is one exception. A single number (a Python number, or a tensor of shape ()) does not change
+# the dtype of a tensor with one or more dimensions, if both are floats or both are ints. A Python
+# float beside ints makes them float32, the default dtype. In `add_one_by_one` total and value both
+# have shape (), so the rule holds, not the exception.
 
 # %%
 x = torch.ones(2, dtype=torch.float16)
@@ -403,8 +403,8 @@ print("int64 + 1.5:", (ints + 1.5).dtype)
 # ## Two dtypes in one model
 #
 # Large models keep groups of their parameters in different dtypes, to save memory in those groups
-# where coarse rounding does no harm. Which groups these are is found by trial and error. Here a
-# large layer is in bfloat16, and the last layer in float32.
+# where coarse rounding does no harm. Which groups these are must be tried out. Here a large layer
+# is in bfloat16, and the last layer in float32.
 #
 # Type promotion holds for entrywise operations, such as +. A layer `nn.Linear` is a matrix
 # product, and a matrix product refuses two dtypes: at the boundary we have to convert.
@@ -461,14 +461,22 @@ print("gradient:  ", model.weight.grad.dtype)
 # %% [markdown]
 # ## Which dtype to use
 #
-# Use float32 unless you have a reason not to, and float64 to check a result, where its digits
-# matter more than time and memory. Use bfloat16 with autocast to train large models faster, on
-# hardware that supports it (`devices.py` measures how much faster), and keep parameters and sums in
-# float32. In float16 gradients below 3e-8 become 0, so take it only where bfloat16 is missing or
-# has too few digits.
+# What to take away:
+#
+# - Use float32 unless you have a reason not to, and float64 to check a result, where its digits
+#   matter more than time and memory.
+# - Use bfloat16 with autocast to train large models faster, on hardware that supports it, and keep
+#   parameters and sums in float32. `devices.py` compares the times of a product in four dtypes.
+# - In float16 gradients below 3e-8 become 0, so take it only where bfloat16 is missing or has too
+#   few digits.
+# - To add up a tensor, call `sum`. If you must add one by one, use a wide accumulator.
+
+# %% [markdown]
+# ## Two pictures
+#
+# The rest of the script draws two pictures. The next cell only defines how: you may skip it.
 
 # %%
-# The rest of the script draws two pictures. These functions draw and save them.
 plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
@@ -479,7 +487,7 @@ VERMILION = "#D55E00"
 SAME_SIZE = {16: torch.int16, 32: torch.int32, 64: torch.int64}
 
 def draw_number(ax: plt.Axes, y: float, dtype: torch.dtype) -> None:
-    """Draw the bits of NUMBER in dtype as a row of squares at height y."""
+    """Draw the bits of NUMBER in dtype as squares, 32 in a line, the first line at height y."""
     info = torch.finfo(dtype)
     x = torch.tensor(NUMBER, dtype=dtype)
     bits = f"{x.view(SAME_SIZE[info.bits]).item():0{info.bits}b}"
@@ -487,37 +495,41 @@ def draw_number(ax: plt.Axes, y: float, dtype: torch.dtype) -> None:
     exponent = info.bits - 1 - fraction
     colors = [VERMILION] + [BLUE] * exponent + [GREEN] * fraction
     for k in range(info.bits):
+        left = k % 32
+        bottom = y - 2.6 * (k // 32)
         face = "white"
         ink = colors[k]
         if bits[k] == "1":
             face = colors[k]
             ink = "white"
-        ax.add_patch(plt.Rectangle((k, y), 1, 1, facecolor=face, edgecolor=colors[k]))
-        ax.text(k + 0.5, y + 0.45, bits[k], color=ink, fontsize=8, ha="center", va="center")
+        ax.add_patch(plt.Rectangle((left, bottom), 1, 1, facecolor=face, edgecolor=colors[k]))
+        ax.text(left + 0.5, bottom + 0.45, bits[k], color=ink, ha="center", va="center")
     ax.text(0, y + 1.4, f"{name_of(dtype)} holds {x.item():.12g}", weight="bold")
-    ax.text(20, y + 1.4, rf"eps $2^{{-{fraction}}}$,  largest {info.max:.5g}")
+    ax.text(17, y + 1.4, rf"eps $2^{{-{fraction}}}$,  largest {info.max:.5g}")
     ax.text(-0.4, y + 0.45, "sign", color=VERMILION, ha="right", va="center")
-    below = {"y": y - 0.3, "ha": "center", "va": "top"}
-    ax.text(1 + exponent / 2, s=f"exponent: {exponent}", color=BLUE, **below)
-    ax.text(1 + exponent + fraction / 2, s=f"fraction: {fraction}", color=GREEN, **below)
+    of_exponent = 1 + exponent / 2  # its middle
+    of_fraction = (1 + exponent + min(info.bits, 32)) / 2  # the middle of what is in the first line
+    ax.text(of_exponent, y - 0.3, f"exponent: {exponent}", color=BLUE, ha="center", va="top")
+    ax.text(of_fraction, y - 0.3, f"fraction: {fraction}", color=GREEN, ha="center", va="top")
 
 def draw_bits() -> plt.Figure:
     """Draw the bits of NUMBER in four dtypes, one below the other."""
-    fig, ax = plt.subplots(figsize=(10, 3.5), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     draw_number(ax, 0, torch.float16)
-    draw_number(ax, -5, torch.bfloat16)
-    draw_number(ax, -10, torch.float32)
-    draw_number(ax, -15, torch.float64)
+    draw_number(ax, -4.2, torch.bfloat16)
+    draw_number(ax, -8.4, torch.float32)
+    draw_number(ax, -12.6, torch.float64)
     ax.set_aspect("equal")
     ax.axis("off")
-    ax.set_xlim(-3, 65)
-    ax.set_ylim(-17, 3)
-    fig.suptitle("0.0100001: bfloat16 has the exponent of float32, float16 has more fraction bits")
+    ax.set_xlim(-2.5, 32.2)
+    ax.set_ylim(-15.4, 2.4)
+    title = "0.0100001: bfloat16 has the exponent of float32, float16 has more fraction bits"
+    fig.suptitle(title, fontsize=11)
     return fig
 
 def draw_errors() -> plt.Figure:
     """Draw the relative error of a sum of copies of NUMBER against the number of terms."""
-    curves = [  # dtype of the values, of the accumulator, style, colour, height of the label
+    curves = [  # dtype of the values, of the accumulator, style, color, height of the label
         (torch.bfloat16, torch.bfloat16, "-", VERMILION, 1.2),
         (torch.bfloat16, torch.float32, "--", VERMILION, 1.4e-3),
         (torch.float16, torch.float16, "-", BLUE, 0.15),
@@ -566,9 +578,9 @@ def save(fig: plt.Figure, name: str) -> None:
 # %% [markdown]
 # ## Figure 3.8: the bits of 0.0100001 in four dtypes
 #
-# Each square is one bit of memory. It is filled if the bit is 1. The 16 bits of bfloat16 are the
-# first 16 bits of float32, rounded: the exponent is the same, the fraction is shorter. float16 has
-# fewer bits for the exponent and more for the fraction.
+# Each square is one bit of memory. It is filled if the bit is 1. (The bits of float64 take two
+# lines.) The 16 bits of bfloat16 are the first 16 bits of float32, rounded: the exponent is the
+# same, the fraction is shorter. float16 has fewer bits for the exponent and more for the fraction.
 
 # %%
 fig = draw_bits()
@@ -583,6 +595,10 @@ save(fig, "float_bit_layout.png")
 # dtypes in the table of the two errors. A dashed line has the error of the values alone, which
 # stays the same. A solid line has that of the accumulator as well. Where a solid line dips, beyond
 # 100 terms, the sum changes from too large to too small, or back.
+#
+# So the dip after a stall is no gain. Where the bfloat16 sum stalls at 4, it is 14 percent too
+# large, because 350 terms are 3.5. At 400 terms the exact sum has caught up, and from then on the
+# sum that stays at 4 is more and more too small.
 
 # %%
 fig = draw_errors()
@@ -593,10 +609,9 @@ save(fig, "accumulation_error.png")
 # %% [markdown]
 # ## Try it
 #
-# Change one line, and run its cell.
-#
-# 1. "The spacing grows with the number": replace 4.0 by 256.0. Predict first: which bfloat16 number
-#    comes after 256?
-# 2. "Why the bfloat16 sum stalls at 4": replace NUMBER by 0.1. Predict first: where does the sum
-#    stall?
-# 3. "Too large, too small": replace 70_000.0 by 66_000.0. Predict first: what is it in bfloat16?
+# 1. In "The spacing grows with the number", change `[1.0, 2.0, 4.0]` to `[1.0, 2.0, 256.0]`.
+#    Predict first: which bfloat16 number comes after 256?
+# 2. In "Why the bfloat16 sum stalls at 4", change `value = torch.tensor(NUMBER` to
+#    `value = torch.tensor(0.1`. Predict first: where does the sum stall?
+# 3. In "Too large, too small", change `large = 70_000.0` to `large = 66_000.0`. Predict first: what
+#    is it in bfloat16?

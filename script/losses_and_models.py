@@ -34,10 +34,9 @@ print("mse_loss:  ", F.mse_loss(predicted, target))
 # %% [markdown]
 # ## From logits to probabilities
 #
-# A model that chooses among classes, say cat, dog and bird, gives one number per class, a *logit*.
-# A logit can be any real number; a larger one makes its class more probable. The *softmax* turns
-# logits into probabilities: it takes exp of each logit, so that all are positive, and divides by
-# the sum of these exps, so that they add up to 1.
+# A model that chooses among classes, say cat, dog and bird, gives one real number per class, its
+# *logit*: the score of `tensor_operations.py`. As there, the *softmax* turns these numbers into
+# probabilities: it divides the exp of each logit by the sum of these exps.
 
 # %%
 logits = torch.tensor([2.0, 0.0, -1.0])
@@ -97,10 +96,14 @@ print("loss, given probabilities:", F.cross_entropy(p, label))
 # ## Why a loss takes logits: logsumexp
 #
 # A probability can be so small that it is rounded to 0, and log(0) is -inf. From the logits x of an
-# example, and its true class k, the loss can be computed without p. Since p is exp(x[k]) /
-# sum(exp(x)), -log(p) is log(sum(exp(x))) - x[k]. But now exp can be too large: exp(1000) is inf in
-# float32. `logsumexp` avoids this by subtracting the largest logit m first: log(sum(exp(x))) = m +
-# log(sum(exp(x - m))). Each x - m is at most 0, so each exp is at most 1.
+# example, and its true class k, the loss can be computed without p = exp(x[k]) / sum(exp(x)):
+#
+#     -log(p) = log(sum(exp(x))) - x[k]
+#
+# But now exp can be too large: exp(1000) is inf in float32. `logsumexp` avoids this by subtracting
+# the largest logit m first. Each x - m is at most 0, so each exp is at most 1:
+#
+#     log(sum(exp(x))) = m + log(sum(exp(x - m)))
 
 # %%
 x = torch.tensor([2.0, 0.0, -1.0])  # of class 0
@@ -124,9 +127,13 @@ print("logsumexp(x):             ", torch.logsumexp(x, dim=0))
 #
 # Softmax depends only on differences of logits. So for two classes, labelled 0 and 1, we fix the
 # logit of class 0 at 0, and the model gives only the logit z of class 1. Softmax then gives class 1
-# the probability p = exp(z) / (1 + exp(z)) = 1 / (1 + exp(-z)), the *sigmoid* of z, and class 0
-# gets 1 - p. The loss of an example with label y is -log(p) if y is 1, and -log(1 - p) if y is 0.
-# In one formula, it is -(y log(p) + (1 - y) log(1 - p)).
+# the probability p, the *sigmoid* of z, and class 0 gets 1 - p:
+#
+#     p = exp(z) / (exp(0) + exp(z)) = 1 / (1 + exp(-z))
+#
+# The loss of an example with label y is -log(p) if y is 1, and -log(1 - p) if y is 0. In a formula:
+#
+#     loss = -(y log(p) + (1 - y) log(1 - p))
 #
 # This formula computes with y, so these labels must be floats. The labels of `cross_entropy` are
 # indices, so they must be integers. Of n examples,
@@ -152,8 +159,9 @@ print("with_logits:", F.binary_cross_entropy_with_logits(z, y))
 #
 # There is also `binary_cross_entropy`, without "with_logits", which takes probabilities. Suppose
 # that an example has the logit -200 and the label 1. Its loss is -log(p) = log(1 + exp(200)), which
-# is rounded to 200. The derivative of this loss with respect to z is p - 1, so nearly -1: z should
-# grow. But p itself, about exp(-200), is rounded to 0 in float32. What do the losses make of it?
+# is rounded to 200. The derivative of log(1 + exp(-z)) with respect to z is p - 1, so nearly -1: z
+# should grow. But p itself, about exp(-200), is rounded to 0 in float32. What do the losses make of
+# it? (The table shows |dL/dz|, so that -0.0 is printed as 0.0.)
 #
 # `requires_grad=True` makes PyTorch record what is computed from z. `backward()` then stores dL/dz
 # in `z.grad` (see autograd_tour.py). `item()` takes the number out of a tensor with one number.
@@ -180,20 +188,23 @@ for name, loss in losses.items():
 #
 # By the chain rule, dL/dz is dL/dp times dp/dz, and the slope of the sigmoid, dp/dz = p (1 - p), is
 # 0 at p = 0. In the plain formula dL/dp = -1/p is -inf, and -inf times 0 is nan, "not a number". We
-# would notice that. `binary_cross_entropy` replaces a log below -100 by -100, so it returns half of
-# the true loss, and it keeps dL/dp finite, so the derivative is 0: gradient descent would never
-# correct this example, and nothing tells us.
+# would notice that. `binary_cross_entropy` avoids inf: it replaces a log below -100 by -100, which
+# is half of the true loss here, and in dL/dp it divides by a tiny number instead of 0. But a finite
+# number times 0 is 0: gradient descent would never correct this example, and nothing tells us.
 
 # %% [markdown]
 # ## Logistic regression: spam or not
 #
 # Each of n emails is described by 5 numbers, a row of X. Logistic regression has one weight per
-# column of X and computes the logits z = X @ w, all n in one product. By the chain rule the
-# gradient has a formula: the loss of one email has the derivative sigmoid(z) - y with respect to
-# its z, and z has the derivative X with respect to w, so the gradient of the mean loss is X^T
-# (sigmoid(z) - y) / n. Does PyTorch find the same?
+# column of X and computes the logits z = X @ w, all n in one product. With p = sigmoid(z), the loss
+# of one email is log(1 + exp(-z)) if y is 1, with the derivative p - 1, and log(1 + exp(z)) if y is
+# 0, with the derivative p. So dL/dz is p - y in both cases. By the chain rule, the gradient of the
+# mean loss with respect to w is
 #
-# In this script the emails are random numbers, and their labels are random too.
+#     X^T (sigmoid(z) - y) / n
+#
+# Does PyTorch find the same? The emails here are random numbers, and their labels are random too.
+# This is on purpose: "A small loss is not the goal", below, says what we learn from it.
 
 # %%
 def random_emails(n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -227,19 +238,17 @@ print("gradient equals X^T (sigmoid(z) - y) / n?", torch.allclose(w.grad, formul
 # %% [markdown]
 # ## Train it
 #
-# A training loop repeats a few lines. `zero_grad` clears the gradient of the step before, because
-# `backward` adds to it. Then come the loss and `backward`. The optimizer knows the parameters, and
-# its `step` changes them: SGD subtracts lr * w.grad from w, where the learning rate `lr` is the
-# step size eta of the lecture. (SGD means stochastic gradient descent. Here each step uses all
-# emails, so nothing is stochastic: it is gradient descent.)
+# A training loop repeats a few lines. `zero_grad` clears the gradient of the step before, as
+# `w.grad = None` does, because `backward` adds to it. Then come the loss and `backward`. The
+# optimizer knows the parameters, and its `step` changes them: SGD subtracts lr * w.grad from w,
+# where the learning rate `lr` is the step size eta of the lecture. (SGD means stochastic gradient
+# descent. Here each step uses all emails, so nothing is stochastic: it is gradient descent.)
 #
 # An email counts as spam if its logit is above 0, that is, if its probability is above 1/2. What
 # share of the 8 predictions is right before and after 100 steps?
 
 # %%
-def train(
-    model: Callable, parameters: Iterable, X: torch.Tensor, y: torch.Tensor
-) -> None:
+def fit(model: Callable, parameters: Iterable, X: torch.Tensor, y: torch.Tensor) -> None:
     """Take 100 steps of gradient descent on the parameters of model; model(X) is the logits."""
     optimizer = torch.optim.SGD(parameters, lr=0.5)
     for step in range(100):
@@ -251,21 +260,22 @@ def train(
 def report(name: str, z: torch.Tensor, y: torch.Tensor) -> None:
     """Print the loss of the logits z, and the share of predictions that are right."""
     loss = F.binary_cross_entropy_with_logits(z, y)
-    right = (z > 0) == (y == 1)
-    print(f"{name}: loss {loss.item():.2f}, share right {right.float().mean().item():.1f}")
+    predicted = (z > 0).float()  # 1 is spam
+    share = (predicted == y).float().mean()
+    print(f"{name}: loss {loss.item():.2f}, share right {share.item():.1f}")
 
 # %%
 torch.manual_seed(0)
 X, y = random_emails(8)
 w = torch.randn(5, requires_grad=True)
 
-def model(X: torch.Tensor) -> torch.Tensor:
+def logistic(X: torch.Tensor) -> torch.Tensor:
     """The logits, shape (n,)."""
     return X @ w
 
-report("before", model(X), y)
-train(model, [w], X, y)
-report("after", model(X), y)
+report("before", logistic(X), y)
+fit(logistic, [w], X, y)
+report("after", logistic(X), y)
 # Output:
 # before: loss 1.33, share right 0.5
 # after: loss 0.19, share right 1.0
@@ -302,8 +312,8 @@ print(f"loss: {loss.item():.4f}")
 # ## Why there is a ReLU between the layers
 #
 # Three lines compute by hand what the network does. Without the ReLU, the second layer would
-# multiply what the first one has multiplied, and that is a single linear layer, with weight W2 @
-# W1: no more than logistic regression with a bias. The ReLU is not linear, so it prevents this.
+# multiply what the first one has multiplied. That is a single linear layer, with the weight
+# `W2 @ W1`: no more than logistic regression with a bias. The ReLU is not linear and prevents this.
 
 # %%
 torch.manual_seed(0)
@@ -337,7 +347,8 @@ print("as one layer:  ", one_layer[:3, 0])
 # ## The parameters of the network
 #
 # The weights and biases of both layers, 113 numbers, are together the w of gradient descent. The
-# ReLU has none. Each name begins with the position of its layer in the model.
+# ReLU has none. Each name begins with the position of its layer in the model. (`gd_nd_torch.py`
+# trains this network by its own loop, on the same emails, beginning with the same loss.)
 
 # %%
 h = 16
@@ -359,8 +370,8 @@ print("parameters:", total)
 #
 # What if we forget `squeeze(1)`? The predictions are then a column of shape (3, 1), the labels a
 # vector of shape (3,), and their difference is broadcast to all 3 x 3 pairs (see broadcasting.py).
-# Below all predictions are right, so that the mean square should be 0, but written by hand it is
-# not. `F.mse_loss` would compute the same wrong number, with a warning.
+# Below, all predictions are right, and still the mean of the squares is 0.44 instead of 0.
+# `F.mse_loss` would compute the same wrong number, but with a warning.
 # `binary_cross_entropy_with_logits` refuses two different shapes.
 
 # %%
@@ -408,7 +419,7 @@ torch.manual_seed(0)
 X, y = random_emails(8)
 model = Network(d=5, h=16)
 report("before", model(X), y)
-train(model, model.parameters(), X, y)
+fit(model, model.parameters(), X, y)
 report("after", model(X), y)
 # Output:
 # before: loss 0.69, share right 0.5
@@ -419,14 +430,14 @@ report("after", model(X), y)
 #
 # Both models get all 8 labels right, although the labels were drawn at random: they have learned
 # these emails by heart. To see whether a model knows what spam is, test it on emails that it was
-# not trained on. Here nothing can be known, so about half of the predictions should be right, as if
-# we tossed a coin.
+# not trained on. Here nothing can be known: half of the predictions are right, as if we tossed a
+# coin.
 
 # %%
 torch.manual_seed(0)
 X, y = random_emails(8)
 model = Network(d=5, h=16)
-train(model, model.parameters(), X, y)
+fit(model, model.parameters(), X, y)
 report("8 emails of the training", model(X), y)
 
 new_X, new_y = random_emails(1000)
@@ -460,21 +471,11 @@ print("after train():", model(x).unique())
 # after train(): tensor([0., 2.])
 
 # %% [markdown]
-# ## What to take away
-#
-# Let the model return logits, and use the losses that take logits. Before you trust a loss, print
-# the shapes: `cross_entropy` takes logits (n, classes) and integer labels (n,),
-# `binary_cross_entropy_with_logits` takes logits and float labels of the same shape (n,). A
-# training loop is `zero_grad`, loss, `backward`, `step`. Test on new examples, under `eval()` and
-# `no_grad()`.
-
-# %% [markdown]
 # ## The network as a picture, one cell per number
 #
 # This is Figure 3.3 of the lecture. Blue cells are data, one row per email; the arrows show how the
 # data go through the layers. Orange cells are parameters: they stay in their layers, and their
-# number does not depend on the number of emails. The *pre-activations* are the numbers before the
-# ReLU. The code only draws.
+# number does not depend on the number of emails. The next cell only defines how to draw this.
 
 # %%
 from pathlib import Path
@@ -493,8 +494,8 @@ def draw_cells(ax: plt.Axes, x: float, rows: int, columns: int, color: str) -> f
     """Draw a grid with one cell per number, from x to the right. Return where it ends."""
     x_edges = x + np.arange(columns + 1)
     y_edges = np.arange(rows + 1) - rows / 2
-    colors = ListedColormap([color])
-    ax.pcolormesh(x_edges, y_edges, np.zeros((rows, columns)), cmap=colors, edgecolor="white")
+    look = {"cmap": ListedColormap([color]), "edgecolor": "white", "linewidth": 0.7}
+    ax.pcolormesh(x_edges, y_edges, np.zeros((rows, columns)), **look)
     return x + columns
 
 def draw_data(ax: plt.Axes, x: float, data: torch.Tensor, name: str) -> float:
@@ -504,45 +505,44 @@ def draw_data(ax: plt.Axes, x: float, data: torch.Tensor, name: str) -> float:
     ax.text((x + end) / 2, 5, f"{name}\n{(rows, columns)}", ha="center")
     return end
 
+def count(module: nn.Module) -> int:
+    """How many numbers the parameters of module have together."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
 def draw_layer(ax: plt.Axes, x: float, layer: nn.Module) -> float:
     """Draw a box with the parameters of layer. Return where it ends."""
     lines = []
-    total = 0
-    inside = x + 3
+    inside = x + 5.5
     for name, parameter in layer.named_parameters():
         rows = len(parameter)
-        columns = parameter.numel() // rows
-        inside = draw_cells(ax, inside, rows, columns, ORANGE) + 3
+        columns = parameter.numel() // rows  # a bias has shape (rows,) and is drawn as a column
+        inside = draw_cells(ax, inside, rows, columns, ORANGE) + 5.5
         lines.append(f"{name} {tuple(parameter.shape)}")
-        total += parameter.numel()
-    lines.append(f"{total} parameters")
-    end = max(inside, x + 15)
-    ax.add_patch(plt.Rectangle((x, -17), end - x, 27, fill=False))
-    ax.text((x + end) / 2, 11, type(layer).__name__, ha="center", weight="bold")
-    ax.text((x + end) / 2, -9.5, "\n".join(lines), ha="center", va="top")
+    lines.append(f"{count(layer)} parameters")
+    end = max(inside, x + 22)
+    middle = (x + end) / 2
+    ax.add_patch(plt.Rectangle((x, -20), end - x, 30, fill=False))
+    ax.text(middle, 11, type(layer).__name__, ha="center", weight="bold")
+    ax.text(middle, -9, "\n".join(lines), ha="center", va="top")
+    if isinstance(layer, nn.ReLU):
+        ax.text(middle, 0, "max(x, 0)", ha="center", va="center")
     return end
 
 def draw_network(model: nn.Sequential, data: torch.Tensor) -> plt.Figure:
     """Draw data, each layer of model, and what the layer makes of the data, from left to right."""
-    names = ["pre-activations", "hidden", "logits"]  # what leaves each layer
+    names = ["before ReLU", "hidden", "logits"]  # what leaves each layer
     arrow = {"arrowstyle": "->"}
-    fig, ax = plt.subplots(figsize=(10, 2.9), layout="constrained")
+    fig, ax = plt.subplots(figsize=(7.5, 2.3), layout="constrained")
     ax.set_aspect("equal")
     ax.axis("off")
     end = draw_data(ax, 0, data, "inputs")
-    total = 0
     for layer, name in zip(model, names):
         ax.annotate("", (end + 4, 0), (end + 0.5, 0), arrowprops=arrow)
         end = draw_layer(ax, end + 4, layer)
         ax.annotate("", (end + 4, 0), (end, 0), arrowprops=arrow)
         data = layer(data)
         end = draw_data(ax, end + 4.5, data, name)
-        for parameter in layer.parameters():
-            total += parameter.numel()
-    ax.text(end + 0.7, -5, f"squeeze(1)\n{tuple(data.squeeze(1).shape)}", ha="center", va="top")
-    fig.suptitle(
-        f"A two-layer network keeps {total} numbers, however many examples flow through it"
-    )
+    fig.suptitle(f"{count(model)} parameters (orange), for any number of emails (rows of blue)")
     return fig
 
 def save(fig: plt.Figure, name: str) -> None:
@@ -563,12 +563,20 @@ save(fig, "two_layer_network.png")
 # figure: ...two_layer_network.png
 
 # %% [markdown]
+# ## What to take away
+#
+# - Let the model return logits, and use the losses that take logits.
+# - Before you trust a loss, print the shapes. `cross_entropy` takes logits (n, classes) and integer
+#   labels (n,), `binary_cross_entropy_with_logits` logits and float labels of the same shape (n,).
+# - A training loop is `zero_grad`, loss, `backward`, `step`.
+# - Test on new examples, under `eval()` and `no_grad()`.
+#
 # ## Try it
 #
-# Change one line, and run its cell.
-#
-# 1. "First mistake": leave out one class, so that the logits are 5 and 0. Predict first: is the
-#    loss, given probabilities, larger or smaller than with three classes?
-# 2. "The parameters of the network": set h to 32. Predict first: how many parameters are there?
-# 3. "train() and eval()": let dropout replace 3 of 4 numbers by 0. Predict first: which values
-#    does it print at the start?
+# 1. In "First mistake: probabilities instead of logits", leave out one class: change
+#    `[[5.0, 0.0, 0.0]]` to `[[5.0, 0.0]]`. Predict first: is the loss, given probabilities, larger
+#    or smaller than with three classes?
+# 2. In "The parameters of the network", change `h = 16` to `h = 32`. Predict first: how many
+#    parameters are there?
+# 3. In "train() and eval()", change `nn.Dropout(0.5)` to `nn.Dropout(0.75)`. Predict first: which
+#    values does it print at the start?

@@ -9,9 +9,8 @@
 #
 # Here `start` is the place of entry (0, 0), and the two strides say how many places further the
 # next row and the next column are. Slices, the transpose and `view` only change start, strides and
-# shape. No number moves, and the result is a *view* of the same storage. Other operations copy:
-# most of them because no start and strides describe the result, and a list of indices always,
-# because PyTorch does not check whether strides would do.
+# shape. No number moves, and the result is a *view* of the same storage. Other operations copy.
+# Figure 3.5, near the end, shows two matrices and their storage.
 #
 # Under `# Output:` you see what a cell prints, and `...` stands for text that is left out.
 
@@ -24,8 +23,9 @@ import torch
 # %% [markdown]
 # ## The formula at work
 #
-# The function `place` below computes the formula. The vector `x` holds the number p in place p, so
-# each number tells its own place, and the print of `x` shows the storage.
+# The function `place` below computes the formula; PyTorch calls the start `storage_offset()`. The
+# vector `x` holds the number p in place p, so each number tells its own place, and the print of `x`
+# shows the storage.
 #
 # `x.reshape(3, 4)` reads the storage as 3 rows of 4 numbers, row after row (*row-major* order). The
 # next row begins 4 places further, and the next column is 1 place further: the strides are (4, 1).
@@ -36,7 +36,7 @@ import torch
 
 # %%
 def place(matrix: torch.Tensor, i: int, j: int) -> int:
-    """The place in memory of entry (i, j) of a matrix."""
+    """The place in the storage of entry (i, j) of a matrix."""
     start = matrix.storage_offset()
     stride = matrix.stride()
     return start + i * stride[0] + j * stride[1]
@@ -76,7 +76,8 @@ print("A.shape:", A.shape)
 print("A.numel():", A.numel())
 stride = A.stride()
 print("A.stride():", stride)
-print("A[1, 2, 3]:", A[1, 2, 3], "in place", 1 * stride[0] + 2 * stride[1] + 3 * stride[2])
+p = 1 * stride[0] + 2 * stride[1] + 3 * stride[2]
+print("A[1, 2, 3]:", A[1, 2, 3], "in place", p)
 # Output:
 # A.shape: torch.Size([2, 3, 4])
 # A.numel(): 24
@@ -152,8 +153,8 @@ print("picked:", picked)
 # `AT` goes through the places 0, 4, 8, 1, 5, ...: after +4 and +4 comes -7. No single stride
 # describes them, so `AT.view(-1)` fails. `AT.reshape(-1)` copies, without a message.
 #
-# In general, size[1] steps of stride[1] lead from the first entry of a row to where one more entry
-# would be. If the next row begins there, the steps can go on, and `view` can merge the dimensions:
+# In general, size[1] steps of stride[1] lead from the first entry of a row to one step past its
+# last entry. If the next row begins there, `view` can merge the two dimensions:
 #
 #     size[1] * stride[1] == stride[0]
 #
@@ -217,9 +218,8 @@ print("V.stride():", V.stride(), " V.shape:", V.shape)
 #
 # `AT.contiguous()` copies `AT` to a storage of its own, in row-major order. If a tensor is
 # contiguous already, `contiguous` returns this same tensor. Copying takes time and memory, but then
-# a loop over the rows reads neighbouring places, which is faster. In `memory_layout.py`, on the
-# lecture's machine, such a loop takes many times as long before the copy as after it, and the
-# first loop already saves more time than the copy takes.
+# a loop over the rows reads neighbouring places, which is faster. `memory_layout.py` measures how
+# much faster, and how soon the copy pays.
 
 # %%
 A = torch.arange(12).reshape(3, 4)
@@ -237,9 +237,9 @@ print("A.contiguous() is A?", A.contiguous() is A)
 # ## permute exchanges dimensions, reshape does not
 #
 # `permute` is the transpose for any number of dimensions: you list the old dimensions in their new
-# order, and each takes its size and its stride along. `reshape` to the same new shape keeps the
-# order of the entries instead: see `A`, whose rows become columns only by `permute`. To exchange
-# dimensions by `reshape` is a common mistake, and raises no error.
+# order, and each takes its size and its stride along. `reshape` to the same new shape is something
+# else: it keeps the order of the entries. Below, `permute` makes columns of the rows of `A`, and
+# `reshape` does not. To mistake one for the other is common, and raises no error.
 #
 # The image has height 4, width 5 and 3 colours. `permute(2, 0, 1)` puts the colours first, as
 # PyTorch's layers for images expect them.
@@ -268,7 +268,7 @@ print("colours_first.shape:", colours_first.shape)
 # ## cat and stack must copy
 #
 # A tensor has one storage, so no strides lead from the numbers of `A` to those of `B`: to join two
-# tensors, PyTorch copies both. `cat` (from "concatenate") makes the dimension `dim` longer: dim=0
+# tensors, PyTorch copies both. `cat` (also called `concat`) makes the dimension `dim` longer: dim=0
 # puts the rows of `B` under those of `A`, and dim=1 puts its columns beside those of `A`. All other
 # sizes must agree, so the 3 rows of `taller` do not fit beside the 2 rows of `A`. `stack` makes a
 # new dimension, the first one by default: S[0] equals `A`, and S[1] equals `B`.
@@ -359,11 +359,11 @@ print(A2)
 plt.rcdefaults()
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
-ROW_COLOURS = ["#56B4E9", "#E69F00", "#FFFFFF"]  # sky blue, orange, white
+ROW_COLORS = ["#56B4E9", "#E69F00", "#FFFFFF"]  # sky blue, orange, white
 
 def draw_box(ax: plt.Axes, x: float, y: float, number: int) -> None:
-    colour = ROW_COLOURS[(number - 1) // 3]
-    ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="black"))
+    color = ROW_COLORS[(number - 1) // 3]
+    ax.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=color, edgecolor="black"))
     ax.text(x + 0.5, y + 0.5, number, ha="center", va="center", fontsize=13)
 
 def draw_arrow(ax: plt.Axes, start: tuple, end: tuple, bend: float, line: str) -> None:
@@ -381,8 +381,8 @@ def draw_order(ax: plt.Axes, matrix: torch.Tensor) -> None:
             draw_box(ax, 3 + j, 6 - i, matrix[i, j].item())
             draw_box(ax, place(matrix, i, j), 0, matrix[i, j].item())
     for p in range(9):
-        ax.text(p + 0.5, -0.2, p, ha="center", va="top", color="dimgray")
-    ax.text(4.5, -0.9, "place in memory", ha="center", va="top", color="dimgray")
+        ax.text(p + 0.5, -0.2, p, ha="center", va="top")
+    ax.text(4.5, -0.9, "place in the storage", ha="center", va="top")
     down, right = matrix.stride()
     draw_arrow(ax, (3, 6.5), (3, 5.5), 0.6, "--")  # from entry (0, 0) to (1, 0)
     ax.text(2.5, 6, f"stride[0] = {down}", ha="right", va="center")
@@ -409,11 +409,11 @@ C = torch.tensor([1, 4, 7, 2, 5, 8, 3, 6, 9]).reshape(3, 3).T
 print("R and C are equal?", torch.equal(R, C))
 print("R.stride():", R.stride(), " C.stride():", C.stride())
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
 draw_order(left, R)
 draw_order(right, C)
-left.set_title("R is row-major: strides (3, 1)")
-right.set_title("C is column-major: strides (1, 3)")
+left.set_title("R, row-major")
+right.set_title("C, column-major")
 fig.suptitle("Row-major keeps each row together in memory, column-major each column")
 save(fig, "memory_layout_row_vs_col.png")
 # Output:

@@ -25,7 +25,7 @@ def test_class_is_the_same_network_as_the_sequential_one():
 
 
 # Figure 3.3: data flow from left to right through three layers. A linear layer of i inputs and o
-# outputs keeps a weight of shape (o, i) and a bias of shape (o,), which is drawn as a column.
+# outputs has a weight of shape (o, i) and a bias of shape (o,), which is drawn as a column.
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ def test_title_counts_all_parameters(ax):
             rows, columns = grid.shape
             cells += rows * columns
     assert cells == 16 * 5 + 16 + 1 * 16 + 1
-    assert f"keeps {cells} numbers" in ax.figure.get_suptitle()
+    assert f"{cells} parameters" in ax.figure.get_suptitle()
 
 
 def test_data_carry_their_names_and_shapes(ax):
-    names = ["inputs", "pre-activations", "hidden", "logits"]
+    names = ["inputs", "before ReLU", "hidden", "logits"]
     for name, grid in zip(names, data(ax), strict=True):
         label = text_that_says(ax, f"{name}\n{grid.shape}")
         x, y = label.get_position()
@@ -149,10 +149,10 @@ def test_data_carry_their_names_and_shapes(ax):
         assert y > 4  # above the cells, whose 8 rows lie around 0
 
 
-def test_logits_are_squeezed_at_the_end(ax):
-    squeeze = text_that_says(ax, "squeeze(1)\n(8,)")
-    logits = data(ax)[-1]
-    assert squeeze.get_position()[0] > middle_of(logits)
+def test_relu_says_what_it_computes(ax):
+    _, relu, _ = layers(ax)
+    formula = text_that_says(ax, "max(x, 0)")
+    assert formula.get_position() == (middle_of(relu), 0)
 
 
 def test_arrows_lead_from_each_thing_to_the_next(ax):
