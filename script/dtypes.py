@@ -468,7 +468,7 @@ print("gradient:  ", model.weight.grad.dtype)
 # - Use bfloat16 with autocast to train large models faster, on hardware that supports it, and keep
 #   parameters and sums in float32. `devices.py` compares the times of a product in four dtypes.
 # - In float16 gradients below 3e-8 become 0, so take it only where bfloat16 is missing or has too
-#   few digits.
+#   few digits, and multiply the loss by a large number, as `torch.amp.GradScaler` does.
 # - To add up a tensor, call `sum`. If you must add one by one, use a wide accumulator.
 
 # %% [markdown]

@@ -136,7 +136,8 @@ print("logsumexp(x):             ", torch.logsumexp(x, dim=0))
 #     loss = -(y log(p) + (1 - y) log(1 - p))
 #
 # This formula computes with y, so these labels must be floats. The labels of `cross_entropy` are
-# indices, so they must be integers. Of n examples,
+# indices here, which are integers. (It also takes a probability per class, in floats.) Of n
+# examples,
 #
 # - `cross_entropy` takes logits of shape (n, classes), and integer labels of shape (n,);
 # - `binary_cross_entropy_with_logits` takes logits of shape (n,), and float labels of shape (n,).

@@ -203,15 +203,15 @@ left = numbers[:, :4]
 print("contiguous? spaced:", spaced.is_contiguous(), " left:", left.is_contiguous())
 print("spaced.shape:", spaced.shape, " spaced.stride():", spaced.stride())
 print("spaced.view(-1):", spaced.view(-1))
-V = left.view(4, 2, 2)
+pairs = left.view(4, 2, 2)
 print("left.stride():", left.stride())
-print("V.stride():", V.stride(), " V.shape:", V.shape)
+print("pairs.stride():", pairs.stride(), " pairs.shape:", pairs.shape)
 # Output:
 # contiguous? spaced: False  left: False
 # spaced.shape: torch.Size([4, 3])  spaced.stride(): (6, 2)
 # spaced.view(-1): tensor([ 0,  2,  4,  6,  8, 10, 12, 14, 16, 18, 20, 22])
 # left.stride(): (6, 1)
-# V.stride(): (6, 2, 1)  V.shape: torch.Size([4, 2, 2])
+# pairs.stride(): (6, 2, 1)  pairs.shape: torch.Size([4, 2, 2])
 
 # %% [markdown]
 # ## contiguous: copy once, before many passes
