@@ -75,8 +75,9 @@ print("w.dot(w):", w.dot(w).item())
 # million, so no way rounds, and the four sums must be equal.
 #
 # `milliseconds` calls a way again and again for 0.05 s, on one thread, and returns the median time
-# of a call. The lecture's machine is shared with other programs, which can double a time: below,
-# the loop over 100,000 numbers is measured three times. So only large differences count.
+# of a call. The lecture's machine is shared with other programs, which can double a time: compare
+# the three times of the loop over 100,000 numbers in the next two cells and in the table. So only
+# large differences count.
 
 # %%
 # for a GPU: DEVICE=cuda python script/vectorization.py, or edit the next line
