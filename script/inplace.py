@@ -73,9 +73,9 @@ print("after x = x + y, other:", other)
 # %% [markdown]
 # ## Views and NumPy arrays
 #
-# The view `A[0]` uses the memory of `A`, and a tensor from `torch.from_numpy` that of the array (see
-# tensor_creation.py). So a change in place changes `A` or the array, too. If the old numbers are
-# still needed, copy them first with `clone()`.
+# The view `A[0]` uses the memory of `A`, and a tensor from `torch.from_numpy` that of the array
+# (see tensor_creation.py). So a change in place changes `A` or the array, too. If the old numbers
+# are still needed, copy them first with `clone()`.
 
 # %%
 A = torch.zeros(2, 3)
@@ -219,9 +219,9 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 # there already. So the last line shows what new memory costs. Three times the time of `x + y` is
 # most of what the formula takes, which makes three new tensors.
 #
-# Neither `x.add_(y)` nor `out=z` needs new memory, but `x.add_(y)` is faster. It goes through the
-# memory of two tensors, and `out=z` through that of three. `torch.add(x, x, out=z)`, which goes
-# through two, takes as long as `x.add_(y)` on the lecture's machine.
+# Neither `x.add_(y)` nor `out=z` needs new memory, but on the lecture's machine `x.add_(y)` is
+# faster. It goes through the memory of two tensors, and `out=z` through that of three.
+# `torch.add(x, x, out=z)`, which goes through two, takes as long as `x.add_(y)` there.
 #
 # Where does the cost of new memory come from? A program gets memory in blocks, from a function
 # called malloc. On most Linux systems it belongs to glibc, the system's C library. This malloc has
