@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Broadcasting
 #
-# We want to multiply each row of a matrix `A`, entry by entry, by the same vector `v`: B_ij = A_ij
-# v_j. A loop over the rows would do it. So would a second matrix with a copy of `v` in every row.
-# `A * v` needs no loop and no copies: PyTorch reads the same `v` again for every row. This is
-# called broadcasting. This script shows how it works, how much memory and time it saves, and what
-# `A * v` still spends its time on.
+# We want to multiply each row of a matrix `A`, number by number, by the same vector `v`. A loop
+# over the rows would do it. So would a second matrix with a copy of `v` in every row. `A * v` needs
+# no loop and no copies: PyTorch reads the same `v` again for every row. This is called
+# broadcasting. This script shows how it works, how much memory and time it saves, and what `A * v`
+# still spends its time on.
 #
 # Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
@@ -66,8 +66,9 @@ print("by accident, (3, 1) and (3,):", (column - numbers).tolist())
 # %% [markdown]
 # ## Nine differences
 #
-# The last line is no error, but a matrix of all nine differences instead of three zeros. So look at
-# the shape of a result (see "Third mistake" in losses_and_models.py for what it does to a loss).
+# The last line is no error, but a matrix of all nine differences instead of three zeros. If they
+# are the errors of a model, their mean square is 12 / 9 instead of 0 (see "Third mistake" in
+# losses_and_models.py). So look at the shape of a result.
 #
 # ## A stride of 0
 #
@@ -76,7 +77,7 @@ print("by accident, (3, 1) and (3,):", (column - numbers).tolist())
 # of its n rows. Its stride from row to row is 0, so every row lies in the same memory, that of `v`.
 # `A * v` reads `v` with these strides. `v.repeat(n, 1)` is an equal matrix, but it writes `v` into
 # new memory n times. `data_ptr()` is the address of a tensor's first number, and
-# `untyped_storage().nbytes()` counts the bytes of its memory, 4 per number.
+# `untyped_storage().nbytes()` counts the bytes of its memory, 4 per float32 number.
 
 # %%
 v = torch.arange(1000.0)
@@ -93,6 +94,65 @@ print("repeated: strides", repeated.stride(), "bytes", repeated.untyped_storage(
 # repeated: strides (1000, 1) bytes 40000000
 
 # %% [markdown]
+# ## Figure 3.4: virtual replication
+#
+# The figure shows this for the first example. The four rows of `v` are virtual: only the solid
+# squares are in memory. With the strides (0, 1) a step down is a step of 0 numbers, so the dashed
+# rows are the first row, read again. With the strides (3, 1) each row has its own 3 numbers.
+#
+# Every row uses the same `v`. So if gradients are recorded, `v.grad` adds up what all rows give.
+
+# %%
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
+
+def draw_number(ax: plt.Axes, x: float, y: float, number: int, color: str, dashed: bool) -> None:
+    """Draw a number in a square of side 1 whose lower left corner is (x, y)."""
+    box = Rectangle((x, y), 1, 1, edgecolor=color, facecolor=(color, 0.35))
+    if dashed:
+        box = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, edgecolor=color, fill=False, linestyle="--")
+    ax.add_patch(box)
+    ax.text(x + 0.5, y + 0.5, str(number), ha="center", va="center")
+
+def draw_replication() -> plt.Figure:
+    """Draw A * v = B for the small A and v, and the memory of v expanded and repeated."""
+    v = [1, 10, 100]
+    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
+    for i in range(4):
+        for j in range(3):
+            number = 3 * i + j + 1
+            draw_number(ax, j, 3 - i, number, "#E69F00", dashed=False)
+            draw_number(ax, 4.5 + j, 3 - i, v[j], "#0072B2", dashed=i > 0)
+            draw_number(ax, 9 + j, 3 - i, number * v[j], "#009E73", dashed=False)
+    for k in range(3):
+        draw_number(ax, k, -2.1, v[k], "#0072B2", dashed=False)
+    for k in range(12):
+        draw_number(ax, k, -4.1, v[k % 3], "#0072B2", dashed=False)
+    ax.text(1.5, 4.4, "$A$, shape (4, 3)", ha="center")
+    ax.text(6, 4.4, "$v$, shape (3,), acts as (4, 3)", ha="center")
+    ax.text(10.5, 4.4, "$B$, shape (4, 3)", ha="center")
+    ax.text(3.75, 2, "*", ha="center", va="center", size=18)
+    ax.text(8.25, 2, "=", ha="center", va="center", size=18)
+    ax.text(0, -0.8, "in memory for v.expand(4, 3), strides (0, 1):")
+    ax.text(0, -2.8, "in memory for v.repeat(4, 1), strides (3, 1):")
+    ax.set(xlim=(-0.1, 12.1), ylim=(-4.2, 5), aspect="equal")
+    ax.axis("off")
+    ax.set_title("Broadcasting reads the same 3 numbers of $v$ for all 4 rows of $A$")
+    return fig
+
+# %%
+save(draw_replication(), "broadcasting_matrix_vector.png")
+# Output:
+# figure: ...broadcasting_matrix_vector.png
+
+# %% [markdown]
 # ## Four ways to the same product
 #
 # - `loop_over_rows(A, v)` calls PyTorch three times per row: to take the row, to multiply it, and
@@ -106,8 +166,8 @@ print("repeated: strides", repeated.stride(), "bytes", repeated.untyped_storage(
 # large differences count.
 #
 # `A` has 10,000 rows of 1000 numbers. What do the 30,000 calls of the loop cost by themselves? The
-# last line tells: there the loop runs over 10,000 rows of one number, with next to nothing to
-# multiply.
+# last line tells: there the loop runs over 10,000 rows of one number, `column`, and `v[:1]`, the
+# first number of `v`. So it has next to nothing to multiply.
 
 # %%
 # for a GPU: DEVICE=cuda python script/broadcasting.py, or edit the next line
@@ -121,7 +181,7 @@ def milliseconds(function):
     return 1000 * timer.blocked_autorange(min_run_time=0.05).median
 
 def loop_over_rows(A: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """The matrix with the entries A_ij v_j, shape (n, d), for A (n, d) and v (d,)."""
+    """The product A * v, shape (n, d), for A (n, d) and v (d,)."""
     B = torch.empty_like(A)
     for i in range(len(A)):
         B[i] = A[i] * v
@@ -161,41 +221,22 @@ print(f"loop, rows of 1 number  {calls:7.2f} ms")
 # %% [markdown]
 # ## The calls, and the memory
 #
-# The last line is what the loop pays for its calls alone. Compare it with the line of `A * v`,
-# which is the whole job without these calls.
+# The last line is what the loop pays for its calls alone. On the lecture's machine this is about
+# three times what `A * v` takes for the whole job.
 #
-# Then compare `A * v` with `torch.mul(A, v, out=B)`. Both multiply the same numbers, and only
-# `A * v` needs new memory. Can that cost more than the arithmetic? The operating system hands it
-# out in small pages, mostly of 4 KiB, and fills a page with zeros when the program first writes to
-# it. A result of 10,000 x 1000 numbers takes nearly 10,000 such pages (see inplace.py).
-#
-# A program does not pay this price every time. On most Linux systems it keeps the memory of a freed
-# tensor for the next one, if the tensor has at most 32 MiB, which is 8.4 million numbers. A larger
-# one gets new memory in every call. On other systems this limit may lie elsewhere.
+# `A * v` and `torch.mul(A, v, out=B)` multiply the same numbers, and only `A * v` needs new memory.
+# On the lecture's machine it takes more than twice as long: the new memory costs more than the
+# arithmetic. On most Linux systems every tensor above 32 MiB, which is 8.4 million numbers, pays
+# this price, and most smaller ones use the memory of a freed tensor again (see inplace.py).
 #
 # ## Over the sizes
 #
 # If new memory is the cause, then on Linux the time per number of `A * v` jumps between 8 and 9
-# million numbers, and that of `torch.mul(A, v, out=B)` does not.
-#
-# The repeat frees two tensors per call, the copies and the product. It may need new memory earlier:
-# for a million numbers we counted no new pages per call of `A * v` on a Linux machine, and at times
-# 1921 for the repeat, which is nearly all of its two tensors.
-#
-# Every row has 1000 numbers, so the loop pays for its calls at every size.
+# million numbers, and that of `torch.mul(A, v, out=B)` does not. Every row has 1000 numbers, so the
+# loop pays for its calls at every size.
 
 # %%
 NUMBERS_OF_ROWS = [10, 100, 1000, 3000, 8000, 9000, 20_000]
-
-def save(fig: plt.Figure, name: str) -> None:
-    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
-    path = FIGURES / name
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(path, dpi=200)
-        print("figure:", path.as_uri())
-    except OSError as error:
-        print("no figure:", path.as_uri(), ascii(error))
 
 # %%
 print("nanoseconds per number")
@@ -220,15 +261,13 @@ fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
 ax.plot(sizes, ns[:, 0], "s-", color="#E69F00", label="loop over rows")
 ax.plot(sizes, ns[:, 1], "^-.", color="#CC79A7", label="A * v.repeat(n, 1)")
 ax.plot(sizes, ns[:, 2], "o-", color="#0072B2", label="A * v")
-ax.plot(sizes, ns[:, 3], "D--", color="#009E73", label="torch.mul(A, v, out=B)")
+ax.plot(sizes, ns[:, 3], "D--", color="#009E73", label="torch.mul(A, v, out=B)", fillstyle="none")
 ax.axvline(32 * 2**20 / 4, color="0.6", zorder=0)  # 4 bytes per number
 ax.set(xscale="log", yscale="log", xlabel="numbers in A (gray line: 32 MiB)")
 ax.set_ylabel("time per number (ns)")
 ax.set_title(
-    f"{sizes[-1]:,} numbers: a loop takes {loop / broadcast:.1f} times, a repeat"
-    f" {repeat / broadcast:.1f} times as long as A * v,\n"
-    f"and A * v takes {broadcast / existing:.1f} times as long as torch.mul(A, v, out=B)",
-    size=11,
+    f"{sizes[-1]:,} numbers: a loop takes {loop / broadcast:.1f} times as long as A * v,\n"
+    f"which takes {broadcast / existing:.1f} times as long as torch.mul(A, v, out=B)"
 )
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
 fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
@@ -248,66 +287,20 @@ save(fig, "broadcasting_timing.png")
 # %% [markdown]
 # ## Where the columns jump
 #
-# Look at the last two columns of the table, between 8 and 9 million: on Linux `A * v` should part
-# from `torch.mul(A, v, out=B)` there. Before, both may grow slowly, as `A` no longer fits in the
-# processor's cache. The repeat's column jumps where its two tensors become new memory in every
-# call, at 9 million or earlier. From 9 million on `A * v` pays this price, too, for one tensor.
-
-# %%
-def draw_number(ax: plt.Axes, x: float, y: float, number: int, color: str, dashed: bool) -> None:
-    """Draw a number in a square of side 1 whose lower left corner is (x, y)."""
-    box = Rectangle((x, y), 1, 1, edgecolor=color, facecolor=(color, 0.35))
-    if dashed:
-        box = Rectangle((x + 0.05, y + 0.05), 0.9, 0.9, edgecolor=color, fill=False, linestyle="--")
-    ax.add_patch(box)
-    ax.text(x + 0.5, y + 0.5, str(number), ha="center", va="center")
-
-def draw_replication() -> plt.Figure:
-    """Draw A * v = B for the small A and v, and the memory of v expanded and repeated."""
-    v = [1, 10, 100]
-    fig, ax = plt.subplots(figsize=(8, 6), layout="constrained")
-    for i in range(4):
-        for j in range(3):
-            number = 3 * i + j + 1
-            draw_number(ax, j, 3 - i, number, "#E69F00", dashed=False)
-            draw_number(ax, 4.5 + j, 3 - i, v[j], "#0072B2", dashed=i > 0)
-            draw_number(ax, 9 + j, 3 - i, number * v[j], "#009E73", dashed=False)
-    for k in range(3):
-        draw_number(ax, k, -2.1, v[k], "#0072B2", dashed=False)
-    for k in range(12):
-        draw_number(ax, k, -4.1, v[k % 3], "#0072B2", dashed=False)
-    ax.text(1.5, 4.4, "$A$, shape (4, 3)", ha="center")
-    ax.text(6, 4.4, "$v$, shape (3,), acts as (4, 3)", ha="center")
-    ax.text(10.5, 4.4, "$B$, shape (4, 3)", ha="center")
-    ax.text(3.75, 2, "*", ha="center", va="center", size=18)
-    ax.text(8.25, 2, "=", ha="center", va="center", size=18)
-    ax.text(0, -0.8, "in memory for v.expand(4, 3), strides (0, 1):")
-    ax.text(0, -2.8, "in memory for v.repeat(4, 1), strides (3, 1):")
-    ax.set(xlim=(-0.1, 12.1), ylim=(-4.2, 5), aspect="equal")
-    ax.axis("off")
-    ax.set_title("Broadcasting reads the same 3 numbers of $v$ for all 4 rows of $A$")
-    return fig
-
-# %% [markdown]
-# ## Figure 3.4: virtual replication
+# Between 8 and 9 million numbers `A * v` parts from `torch.mul(A, v, out=B)`, on Linux: from there
+# on it needs new memory in every call. So does the repeat, for two tensors, the copies and the
+# product. On another machine the repeat may jump earlier.
 #
-# The figure shows the idea once more, with the first example. The four rows of `v` are virtual:
-# only the solid squares are in memory. With the strides (0, 1) a step down is a step of 0 numbers,
-# so the dashed rows are the first row, read again. With the strides (3, 1) each row has its own 3
-# numbers.
-
-# %%
-save(draw_replication(), "broadcasting_matrix_vector.png")
-# Output:
-# figure: ...broadcasting_matrix_vector.png
-
-# %% [markdown]
+# From 10,000 to 100,000 numbers three of the columns fall, because more numbers share the price of
+# a call. Then they grow slowly, as `A` no longer fits into the cache, the processor's small and
+# fast memory.
+#
 # ## What to take away
 #
 # - Write `A * v`. It needs no loop and no copies of `v`.
 # - If a large product is computed again and again, store it in the same tensor by `out=`. The
 #   price: the old result is overwritten, and PyTorch refuses `out=` where it records gradients (see
-#   autograd_tour.py).
+#   inplace.py).
 #
 # ## Try it
 #

@@ -51,9 +51,9 @@ print("in-place:", x)
 # %% [markdown]
 # ## Two names for one tensor
 #
-# The rest is as in NumPy, too. After `other = x` both names stand for the same tensor, so a change
-# in place is seen through both. `x += y` is such a change. `x = x + y` makes a new tensor and calls
-# the new one `x`, while `other` still stands for the old one.
+# As in NumPy, `other = x` is a second name for the same tensor. `x += y` changes this tensor in
+# place, so both names show the change. `x = x + y` makes a new tensor and calls the new one `x`,
+# while `other` still stands for the old one.
 
 # %%
 y = torch.tensor([10.0, 20.0, 30.0])
@@ -73,9 +73,9 @@ print("after x = x + y, other:", other)
 # %% [markdown]
 # ## Views and NumPy arrays
 #
-# `A[0]` is a view: it uses the memory of the first row of `A`, so a change of `A[0]` in place
-# changes `A`. In the same way `torch.from_numpy` makes a tensor that uses the memory of a NumPy
-# array. If the old numbers are still needed, copy them first with `clone()`.
+# The view `A[0]` uses the memory of `A`, and a tensor from `torch.from_numpy` that of the array
+# (see tensor_creation.py). So a change in place changes `A` or the array, too. If the old numbers
+# are still needed, copy them first with `clone()`.
 
 # %%
 A = torch.zeros(2, 3)
@@ -96,11 +96,12 @@ print("array:", array)
 # %% [markdown]
 # ## When in-place is an error
 #
-# When a tensor has `requires_grad=True`, PyTorch records the operations on it, and `backward()`
-# computes its gradient from the record (see autograd_tour.py). The derivative of exp(w) is exp(w),
-# so `exp` keeps its result for `backward`. Every tensor counts how often it was overwritten. From
-# this count `backward` sees that the result has changed, and refuses to compute a wrong gradient.
-# (In this output and the next, `...` stands for the rest of a long line.)
+# `backward()` computes gradients from a record of the operations (see autograd_tour.py). The
+# derivative of exp(w) is exp(w), so `exp` keeps its result for `backward`. Every tensor counts the
+# operations that overwrite it. From this count `backward` sees that the result has changed, and
+# refuses to compute a wrong gradient. But nothing counts what is written through a NumPy array or
+# through `.data`: then the gradient is wrong, without an error. (In this output and the next, `...`
+# stands for the rest of a long line.)
 
 # %%
 w = torch.zeros(3, requires_grad=True)
@@ -117,11 +118,11 @@ except RuntimeError as error:
 # %% [markdown]
 # ## Two more errors
 #
-# A tensor that you make with `requires_grad=True`, such as weights `w`, is called a leaf: the
-# record begins with it. A recorded `w.add_(1)` would turn it into the result of an operation, so
-# PyTorch refuses. It also refuses `out=` for a result that needs a gradient, because it cannot
-# record this form. An update of weights has to overwrite them, and should not be recorded. So it
-# belongs under `torch.no_grad()`, where PyTorch records nothing.
+# The record begins with a leaf, a tensor that you make with `requires_grad=True`, such as weights
+# `w`. A recorded `w.add_(1)` would turn the leaf into the result of an operation, so PyTorch
+# refuses. It also refuses `out=` for a result that needs a gradient, because it cannot record this
+# form. An update of weights should overwrite them, but not be recorded. So it belongs under
+# `torch.no_grad()`, where PyTorch records nothing.
 
 # %%
 w = torch.ones(3, requires_grad=True)
@@ -161,8 +162,9 @@ N = 10_000_000
 # has changed, so `add_` can follow on the same line, and `alpha=0.25` means that `add_` adds 0.25
 # times `w`.
 #
-# We take ten million weights. The function `milliseconds` calls a function many times, in one
-# thread, and returns the median of the times. Look how many times as long the formula takes.
+# We take ten million weights. `milliseconds` measures a function: PyTorch's `Timer` takes code as a
+# string, here a call of the function, runs it again and again on one thread, and gives the median
+# time. How many times as long as the step in place does the formula take?
 
 # %%
 average = torch.ones(N, device=DEVICE)
@@ -183,8 +185,9 @@ print(f"in place:          {in_place:6.2f} ms")
 # %% [markdown]
 # ## How long does a sum take?
 #
-# What does a new tensor cost? We add ten million numbers in the three ways. Each way reads `x` and
-# `y` and writes one result. But only `x + y` has to get memory for its result.
+# On the lecture's machine the formula takes seven times as long. What does a new tensor cost? We
+# add ten million numbers in the three ways. Each way reads `x` and `y` and writes one result. But
+# only `x + y` has to get memory for its result.
 
 # %%
 def sum_milliseconds(n):
@@ -213,19 +216,25 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 # ## Large blocks are not kept
 #
 # `x + y` and `torch.add(x, y, out=z)` differ only in the memory of the result: it is new, or it is
-# there already. So the last line shows what new memory costs. Where does this cost come from?
+# there already. So the last line shows what new memory costs. Three times the time of `x + y` is
+# most of what the formula takes, which makes three new tensors.
 #
-# A program gets memory in blocks, from a function called malloc. On most Linux systems it belongs
-# to glibc, the system's C library. This malloc has two ways to get a block:
+# Neither `x.add_(y)` nor `out=z` needs new memory, but on the lecture's machine `x.add_(y)` is
+# faster. It goes through the memory of two tensors, and `out=z` through that of three.
+# `torch.add(x, x, out=z)`, which goes through two, takes as long as `x.add_(y)` there.
+#
+# Where does the cost of new memory come from? A program gets memory in blocks, from a function
+# called malloc. On most Linux systems it belongs to glibc, the system's C library. This malloc has
+# two ways to get a block:
 #
 # - It takes a small block from the heap, which is memory that the program holds already. When the
 #   tensor is not used any more, the block stays in the heap for the next tensor.
 # - It asks the operating system for each large block anew, and gives the block back as soon as the
 #   tensor is not used any more. So the next tensor of this size needs new memory.
 #
-# What is large? The limit rises with the blocks that the program gives back, up to 32 MiB (a MiB is
-# 2^20 bytes), and these are 2^25 bytes. Our numbers have the type float32, with 4 bytes each. So in
-# this script a block is large when it has more than 2^23 = 8,388,608 numbers.
+# What is large? The limit rises with the blocks that the program gives back, up to 32 MiB = 2^25
+# bytes. Our numbers have the type float32, with 4 bytes each. So in this script a block is large
+# when it has more than 2^23 = 8,388,608 numbers.
 #
 # ## New memory comes page by page
 #
@@ -248,9 +257,10 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 #
 # malloc reads the variables when a program starts. So the experiment is a small program in a
 # string, which we start twice: as usual, and with the variables. For each size and each way it
-# times 21 calls, counts their page faults, and reports the medians: a first call may need new
-# memory even where the later calls find it in the heap. Python's module `resource` gets the count
-# of page faults, `ru_minflt`, from the operating system (but not on Windows).
+# times 21 calls, counts their page faults, and reports the medians. The first calls may need new
+# memory that the heap then holds for the later ones, and do not change the median. Python's module
+# `resource` gets the count of page faults, `ru_minflt`, from the operating system (but not on
+# Windows).
 
 # %%
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -261,7 +271,7 @@ import json
 import sys
 from statistics import median
 import torch
-from torch.utils.benchmark import timer  # a clock that waits for a GPU
+from torch.utils.benchmark import timer as clock  # it waits for a GPU
 
 def page_faults():
     try:
@@ -275,31 +285,34 @@ def measure(function):
     counts = []
     for call in range(21):
         faults_before = page_faults()
-        start = timer()
+        start = clock()
         function()
-        seconds.append(timer() - start)
+        seconds.append(clock() - start)
         counts.append(page_faults() - faults_before)
     return median(seconds), median(counts)
 
 torch.set_num_threads(1)
 device = sys.argv[1]
 sizes = json.loads(sys.argv[2])
-ways = {
-    "x + y": lambda: x + y,
-    "torch.add(out=z)": lambda: torch.add(x, y, out=z),
-    "x.add_(y)": lambda: x.add_(y),
-}
-times = {way: [] for way in ways}
-faults = {way: [] for way in ways}
+times = {"x + y": [], "torch.add(out=z)": [], "x.add_(y)": []}
+faults = {"x + y": [], "torch.add(out=z)": [], "x.add_(y)": []}
 for n in reversed(sizes):  # small tensors first would leave memory for the large ones
     x = torch.ones(n, device=device)
     y = torch.ones(n, device=device)
     z = torch.empty(n, device=device)
+    ways = {
+        "x + y": lambda: x + y,
+        "torch.add(out=z)": lambda: torch.add(x, y, out=z),
+        "x.add_(y)": lambda: x.add_(y),
+    }
     for way, function in ways.items():
         seconds, count = measure(function)
-        times[way].insert(0, 1e9 * seconds / n)  # ns per number, in front of the larger sizes
-        faults[way].insert(0, count)
+        times[way].append(1e9 * seconds / n)  # ns per number
+        faults[way].append(count)
     del x, y, z
+for way in times:  # from now on in the order of sizes
+    times[way].reverse()
+    faults[way].reverse()
 print(json.dumps([times, faults]))
 """
 
@@ -322,11 +335,11 @@ def draw_times(times: dict, times_keep: dict) -> plt.Figure:
     ax.axvline(2**23, color="0.6", zorder=0)
     ax.set(xscale="log", xlabel="numbers in x (gray line: 32 MiB)", ylim=(0, None))
     ax.set_ylabel("time per number (ns)")
-    usual = times["x + y"][-1] / times["torch.add(out=z)"][-1]
-    keep = times_keep["x + y"][-1] / times_keep["torch.add(out=z)"][-1]
+    to_existing = times["x + y"][-1] / times["torch.add(out=z)"][-1]
+    to_kept = times["x + y"][-1] / times_keep["x + y"][-1]
     ax.set_title(
-        f"{SIZES[-1]:,} numbers: x + y takes {usual:.1f} times as long as torch.add(out=z),\n"
-        f"and {keep:.1f} times as long when malloc is told to keep freed memory"
+        f"{SIZES[-1]:,} numbers: x + y takes {to_existing:.1f} times as long as torch.add(out=z),\n"
+        f"and {to_kept:.1f} times as long as when malloc keeps freed memory (KEEP)"
     )
     ax.legend(frameon=False)
     machine = f"{platform.system()} {platform.machine()}, torch {torch.__version__}, {DEVICE}"
@@ -349,7 +362,7 @@ def save(fig: plt.Figure, name: str) -> None:
 # The table has the time per number in nanoseconds: of the three ways as usual, and of `x + y` with
 # the variables (KEEP). The last two columns count the page faults in one call of `x + y`, as usual
 # and with the variables. Look for the row in which the page faults begin. There the cause predicts
-# a jump of `x + y`, and none of `x + y, KEEP`.
+# a jump of `x + y`, and none of `x + y, KEEP`. The figure draws the four columns of times.
 
 # %%
 times, faults = run_program({})
@@ -382,25 +395,27 @@ save(draw_times(times, times_keep), "inplace_allocation.png")
 # ## What the table says
 #
 # For 10,000,000 numbers the lecture's machine counts 9,766 page faults as usual, one for each page,
-# and none with the variables. In the rows with page faults, compare `x + y` with `torch.add(out=z)`
-# and then with `x + y, KEEP`. A page holds 1,024 numbers, so 1,024 times the difference is the cost
-# of one page fault: some microseconds or less.
+# and none with the variables. In the rows with page faults `x + y` takes more than twice as long as
+# `torch.add(out=z)` and as `x + y, KEEP`. A page holds 1,024 numbers, so 1,024 times the difference
+# is the cost of one page fault: some 2 microseconds on this machine.
 #
-# In the rows without page faults the variables have nothing to remove, and `x + y, KEEP` may even
-# be slower. Small differences mean nothing: the two columns come from two programs, and other
-# programs use the machine as well. Small tensors can take less time per number, because they fit
-# into the cache, a small and fast memory in the processor for numbers that were used lately.
+# In the rows without page faults the variables have nothing to remove. So the differences there are
+# not the cost of new memory: the two columns come from two programs, and other programs use the
+# machine as well. Small tensors can take less time per number, because they fit into the cache, a
+# small and fast memory in the processor for numbers that were used lately.
 #
 # Another system may have no jump. macOS, Windows and some Linux systems have another malloc, which
 # ignores the two variables. Some Linux systems hand out pages of 2 MiB, with far fewer page faults.
-# On an NVIDIA GPU PyTorch itself keeps freed memory.
+# NumPy asks Linux for such pages: on the lecture's machine a sum of two arrays has page faults from
+# 9 million numbers on, too, but only some 600. On an NVIDIA GPU PyTorch itself keeps freed memory.
 #
 # ## What to take away
 #
 # - An operation in place, or with `out=`, needs no new memory. This can save more time than the
 #   arithmetic takes, if the tensors are large.
 # - Every other name, view or NumPy array of the tensor changes with it. If an operation in place
-#   has overwritten what `backward` needs, `backward` fails.
+#   has overwritten what `backward` needs, `backward` fails. If NumPy or `.data` has overwritten it,
+#   the gradient is wrong.
 # - If you cannot change the code, you can start it with the two variables, in a Linux shell:
 #   `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. This helps with
 #   glibc's malloc, on the CPU, if each step makes tensors above 32 MiB anew. The training of a

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Vectorization
 #
-# A Python loop over the numbers of a tensor `w` can compute the sum of squares w_1^2 + ... + w_n^2.
-# `torch.sum(w * w)` computes it without one. To replace the loop by operations on whole tensors is
-# called vectorization: the loop then runs in PyTorch's compiled code, and not in Python. For five
-# million numbers the Python loop takes seconds, and the line takes milliseconds. This script shows
-# what the Python loop spends its time on, and why the two sums of random numbers differ a little.
+# A Python loop over the numbers of a tensor `w` can add up their squares. `torch.sum(w * w)` does
+# so without one. To replace the loop by operations on whole tensors is called vectorization: the
+# loop then runs in PyTorch's compiled code, and not in Python. For five million numbers the Python
+# loop takes seconds, and `torch.sum(w * w)` takes milliseconds. This script shows what the Python
+# loop spends its time on, and why the two sums of random numbers differ a little.
 #
 # Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
@@ -75,8 +75,9 @@ print("w.dot(w):", w.dot(w).item())
 # million, so no way rounds, and the four sums must be equal.
 #
 # `milliseconds` calls a way again and again for 0.05 s, on one thread, and returns the median time
-# of a call. The lecture's machine is shared with other programs, which can double a time, even
-# between two cells. So only large differences count.
+# of a call. The lecture's machine is shared with other programs, which can double a time: compare
+# the three times of the loop over 100,000 numbers in the next two cells and in the table. So only
+# large differences count.
 
 # %%
 # for a GPU: DEVICE=cuda python script/vectorization.py, or edit the next line
@@ -94,16 +95,20 @@ w = torch.randint(10, (N,), dtype=torch.float32, device=DEVICE)
 loop_sums = [loop_over_tensor(w), loop_over_list(w.tolist())]
 print("same sums?", loop_sums == [torch.sum(w * w).item(), w.dot(w).item()])
 
-print(f"loop over w           {milliseconds(lambda: loop_over_tensor(w)):8.3f} ms")
-print(f"loop over w.tolist()  {milliseconds(lambda: loop_over_list(w.tolist())):8.3f} ms")
-print(f"torch.sum(w * w)      {milliseconds(lambda: torch.sum(w * w)):8.3f} ms")
-print(f"w.dot(w)              {milliseconds(lambda: w.dot(w)):8.3f} ms")
+over_w = milliseconds(lambda: loop_over_tensor(w))
+over_list = milliseconds(lambda: loop_over_list(w.tolist()))
+by_sum = milliseconds(lambda: torch.sum(w * w))
+by_dot = milliseconds(lambda: w.dot(w))
+print(f"loop over w           {over_w:8.3f} ms")
+print(f"loop over w.tolist()  {over_list:8.3f} ms")
+print(f"torch.sum(w * w)      {by_sum:8.3f} ms")
+print(f"w.dot(w)              {by_dot:8.3f} ms")
 # Example output:
 # same sums? True
-# loop over w            319.541 ms
-# loop over w.tolist()     7.228 ms
-# torch.sum(w * w)         0.031 ms
-# w.dot(w)                 0.010 ms
+# loop over w            538.318 ms
+# loop over w.tolist()    13.786 ms
+# torch.sum(w * w)         0.067 ms
+# w.dot(w)                 0.022 ms
 
 # %% [markdown]
 # ## What a call costs
@@ -119,24 +124,26 @@ print(f"w.dot(w)              {milliseconds(lambda: w.dot(w)):8.3f} ms")
 # %%
 w = torch.ones(N, device=DEVICE)
 single = milliseconds(lambda: w[0].item())
+over_w = milliseconds(lambda: loop_over_tensor(w))
 print(f"w[0].item()            {1000 * single:8.2f} us")
 print(f"{N:,} times that     {N * single:8.1f} ms")
-print(f"loop over w            {milliseconds(lambda: loop_over_tensor(w)):8.1f} ms")
+print(f"loop over w            {over_w:8.1f} ms")
 for n in [1, 100]:
     w = torch.ones(n, device=DEVICE)
-    print(f"w.dot(w), n = {n:<3}      {1000 * milliseconds(lambda: w.dot(w)):8.2f} us")
+    by_dot = milliseconds(lambda: w.dot(w))
+    print(f"w.dot(w), n = {n:<3}      {1000 * by_dot:8.2f} us")
 # Example output:
-# w[0].item()                3.13 us
-# 100,000 times that        312.6 ms
-# loop over w               313.4 ms
-# w.dot(w), n = 1            2.66 us
-# w.dot(w), n = 100          2.69 us
+# w[0].item()                6.35 us
+# 100,000 times that        635.0 ms
+# loop over w               488.4 ms
+# w.dot(w), n = 1            3.73 us
+# w.dot(w), n = 100          3.57 us
 
 # %% [markdown]
 # ## Where the time goes
 #
-# If the loop takes less than twice as long as the line above it says, then at least half of its
-# time is the price of its calls. The two lines of `w.dot(w)` should be close, too. The other three
+# On the lecture's machine the calls alone take about as long as the loop, so they are nearly all
+# that it pays for. And `w.dot(w)` takes about as long for 100 numbers as for one. The other three
 # ways make only one or two calls. Where does their time go?
 #
 # - The loop over a list pays for Python, which checks the type of every value and makes a new
@@ -152,10 +159,10 @@ for n in [1, 100]:
 # paid once, so its time per number falls as n grows, until the work on the numbers takes longer
 # than the call.
 #
-# Then it may rise again. Up to 100,000 numbers `w` and its squares have at most 0.4 MB each, and
-# stay in the processor's fast memory, the cache. Five million numbers have 20 MB, and most caches
-# near the processor are too small for that. Which way should suffer more, `torch.sum(w * w)` or
-# `w.dot(w)`?
+# Then it can rise again. Up to 100,000 numbers `w` and its squares have at most 0.4 MB each, and
+# stay in the processor's fast memory, the cache. Five million numbers have 20 MB. This is less than
+# the 32 MiB above which inplace.py finds page faults, but more than most caches near the processor
+# hold. Which way suffers more, `torch.sum(w * w)` or `w.dot(w)`?
 #
 # The loop over five million numbers takes seconds. It takes longer on a GPU, because each `item()`
 # waits for the GPU. So this loop runs only once, and says beforehand how long it will take.
@@ -164,15 +171,12 @@ for n in [1, 100]:
 SIZES = [1, 10, 100, 1000, 10_000, 100_000, 5_000_000]
 
 def time_longest_loop(w: torch.Tensor) -> float:
-    """The time of one loop over w in ms. Prints an estimate, and how far the loop is."""
+    """The time of one loop over w in ms. Prints an estimate before."""
     short = w[:1000]
-    estimate = milliseconds(lambda: loop_over_tensor(short)) * len(w) / len(short) / 1000
-    print(f"loop over {len(w):,} numbers, about {estimate:.1f} s:", end="", flush=True)
+    seconds = milliseconds(lambda: loop_over_tensor(short)) / 1000 * len(w) / len(short)
+    print(f"The loop over {len(w):,} numbers will take about {seconds:.0f} s.", flush=True)
     start = time.perf_counter()
-    for percent, part in zip([20, 40, 60, 80, 100], w.chunk(5), strict=True):
-        loop_over_tensor(part)
-        print(f" {percent}%", end="", flush=True)
-    print()
+    loop_over_tensor(w)
     return 1000 * (time.perf_counter() - start)
 
 def save(fig: plt.Figure, name: str) -> None:
@@ -212,36 +216,35 @@ ax.plot(SIZES, ns[:, 3], "o-", color="#0072B2", label="w.dot(w)")
 ax.set(xscale="log", yscale="log", xlabel="numbers in w", ylabel="time per number (ns)")
 ax.set_title(
     f"{n:,} numbers: a loop over w takes {over_w / by_sum:,.0f} times as long as\n"
-    f"torch.sum(w * w), and a loop over a list {over_list / by_sum:,.0f} times as long",
-    size=11,
+    f"torch.sum(w * w), and {over_w / by_dot:,.0f} times as long as w.dot(w)"
 )
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
 fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
 save(fig, "vectorization_timing.png")
 # Example output:
-# loop over 5,000,000 numbers, about 15.1 s: 20% 40% 60% 80% 100%
+# The loop over 5,000,000 numbers will take about 23 s.
 # nanoseconds per number
 # numbers in w  loop over w  loop over w.tolist()  torch.sum(w * w)  w.dot(w)
-#            1       2604.3                 479.0          3825.833  1331.767
-#           10       2378.1                 114.2           377.861   130.020
-#          100       1563.4                  49.9            41.398    14.168
-#        1,000       1735.6                  62.8             5.063     1.548
-#       10,000       2049.6                  50.9             0.620     0.195
-#      100,000       1869.2                  46.3             0.203     0.069
-#    5,000,000       2262.0                  73.2             0.707     0.203
+#            1       5783.6                1297.7         11455.827  6019.784
+#           10       3998.5                 205.9          1153.674   492.629
+#          100       4499.9                 152.9           151.600    44.356
+#        1,000       3926.8                 121.8            11.666     5.905
+#       10,000       3938.8                  89.3             1.232     0.546
+#      100,000       4868.2                 119.4             0.537     0.190
+#    5,000,000       4743.2                 203.2             2.715     0.633
 # figure: ...vectorization_timing.png
 
 # %% [markdown]
 # ## Few numbers and many
 #
-# In the first row the loop over a list should be the fastest: for one number, vectorization saves
-# nothing. From 1000 numbers on both lines without a Python loop should be far ahead of both loops.
+# For one number the loop over a list is the fastest on the lecture's machine: vectorization saves
+# nothing. `torch.sum(w * w)` takes longer than `w.dot(w)`, because it makes two calls and a tensor
+# of squares. From 1000 numbers on both ways without a Python loop are far ahead of both loops.
 #
-# In the last row compare the last two columns with the row above. `torch.sum(w * w)` should rise by
-# more nanoseconds than `w.dot(w)`: it reads `w`, writes the squares and reads them, which is three
-# times as much traffic with the memory as to read `w` once. The loop over a list may rise, too,
-# since its list and its Python numbers take 160 MB. For the loop over `w` the memory should matter
-# least, compared with its calls.
+# From 100,000 numbers to five million `torch.sum(w * w)` rises by more nanoseconds than `w.dot(w)`:
+# it reads `w`, writes the squares and reads them, which is three times as much traffic with the
+# memory as to read `w` once. The list and its Python numbers take 160 MB, so the loop over a list
+# can rise, too. The loop over `w` still spends its time on its calls.
 #
 # ## Two sums that differ
 #
@@ -285,10 +288,11 @@ print(f"relative error of w.dot(w):  {dot_error:.0e}")
 # which has to round. Near five million, float32 numbers are 0.5 apart: no float32 sum ends in .78.
 #
 # How much is rounded depends on the order. The larger a sum is, the more of what is added to it
-# gets lost (see dtypes.py). `torch.sum` adds up short runs of numbers, and then the sums of the
-# runs, so that most of its sums are small. Its result was within 0.5 of the loop's on the
-# processors that we tried. `w.dot(w)` adds up longer runs. Its relative error was between 4e-06 and
-# 7e-04 on these processors. The latter is an error of 3500 in five million.
+# gets lost (see dtypes.py). `torch.sum` keeps most of its sums small, and its result was within 0.5
+# of the loop's on the processors that we tried. `w.dot(w)` keeps some sums side by side, and adds
+# these at the end. Their number depends on the processor and the threads. With 128 sums these
+# squares give an error of 4e-06, as in the example, and with 4 sums one of 7e-04, which is 3600 in
+# five million. We saw both.
 #
 # ## What to take away
 #
