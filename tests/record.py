@@ -159,9 +159,9 @@ def run_until_two_agree(lesson: Tour, folder: Path) -> str:
         before = printed
         printed = run(lesson.path, with_ends(lesson), folder)
         found = disagreements(before, printed)
-        print(f"{lesson.name}: two runs disagree in {found}", flush=True)
         if not found:
             return printed
+        print(f"{lesson.name}: two runs disagree in {found}", flush=True)
     sys.exit(f"{lesson.name}: no two runs in a row agreed, nothing is recorded")
 
 

@@ -86,6 +86,24 @@ def test_ratios_are_those_in_words_and_those_of_the_last_row(printed):
     assert list(record.ratios(printed)) == [4, 4]
 
 
+def test_whole_numbers_of_a_table_are_counts_and_no_times():
+    assert list(record.ratios("n  time  other  faults\n1  0.5  1.0  7\n2  0.5  1.5  9\n")) == [3]
+
+
+def test_runs_go_on_until_two_in_a_row_agree(timed, tmp_path, monkeypatch):
+    to_come = ["it takes 2.0 times", "it takes 3.0 times", "it takes 2.0 times", "2.1 times"]
+    monkeypatch.setattr(record, "run", lambda path, code, folder: to_come.pop(0))
+    assert record.run_until_two_agree(timed, tmp_path) == "2.1 times"
+    assert to_come == []
+
+
+def test_nothing_is_recorded_if_no_two_runs_agree(timed, tmp_path, monkeypatch):
+    endless = (f"it takes {2**k} times" for k in range(1000))
+    monkeypatch.setattr(record, "run", lambda path, code, folder: next(endless))
+    with pytest.raises(SystemExit, match="nothing is recorded"):
+        record.run_until_two_agree(timed, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
