@@ -130,8 +130,8 @@ for name in DEVICES:
 # clocks only.)
 #
 # We read the clock when the call returns, and again after waiting. On the CPU, which uses all its
-# cores here, there is nothing to wait for: both times are nearly the same. On a GPU the first time is
-# only that of the queueing, and the second is the one to report.
+# cores here, there is nothing to wait for: both times are nearly the same. On a GPU the first time
+# is only that of the queueing, and the second is the one to report.
 
 # %%
 LARGE = 1024
