@@ -181,8 +181,8 @@ time_right = milliseconds(lambda: A @ (B @ C))
 print(f"(A @ B) @ C: {time_left:.3f} ms")
 print(f"A @ (B @ C): {time_right:.3f} ms, {time_right / time_left:.1f} times as long")
 # Example output:
-# (A @ B) @ C: 0.228 ms
-# A @ (B @ C): 3.595 ms, 15.8 times as long
+# (A @ B) @ C: 0.539 ms
+# A @ (B @ C): 8.720 ms, 16.2 times as long
 
 # %% [markdown]
 # ## Thin products are slower than their count
@@ -213,10 +213,11 @@ print_rate("A @ B, 16 columns", A, torch.ones(512, 16, device=DEVICE))
 print_rate("AB @ C", A @ B, C)
 print_rate("A @ BC", A, B @ C)
 # Example output:
-# A @ B, 8 columns: 0.124 ms, 16.9 million multiply-adds per ms
-# A @ B, 16 columns: 0.089 ms, 47.1 million multiply-adds per ms
-# AB @ C: 0.044 ms, 47.3 million multiply-adds per ms
-# A @ BC: 2.010 ms, 66.8 million multiply-adds per ms
+# A @ B, 2 columns: 0.352 ms, 1.5 million multiply-adds per ms
+# A @ B, 8 columns: 0.289 ms, 7.2 million multiply-adds per ms
+# A @ B, 16 columns: 0.242 ms, 17.3 million multiply-adds per ms
+# AB @ C: 0.228 ms, 9.2 million multiply-adds per ms
+# A @ BC: 7.611 ms, 17.6 million multiply-adds per ms
 
 # %% [markdown]
 # On the lecture's machine, the three times of A @ B differ far less than 1 to 4 to 8. So the count
@@ -236,8 +237,8 @@ print_rate("A @ BC", A, B @ C)
 #
 # The column "multi_dot" is `torch.linalg.multi_dot([A, B, C])`. It does what Python does not do: it
 # counts first, and then multiplies in the order with the smaller count. So its time should be that
-# of this order. Where it is not, you see what other programs on the machine add. They can also lift
-# a measured curve above its prediction, whose rate is measured only once, before the loop.
+# of this order. Where it is not, you see what other programs on the machine add. They can also part
+# the measured times from the predictions, whose rate is measured only once, before the loop.
 
 # %%
 N = 512
@@ -292,14 +293,14 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # Example output:
 # milliseconds
 #    p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)
-#    8        0.166        2.850      0.166                  0.067                  2.187
-#   16        0.173        2.918      0.173                  0.135                  2.221
-#   32        0.269        2.970      0.267                  0.269                  2.288
-#   64        0.711        3.438      0.537                  0.538                  2.423
-#  128        0.961        4.014      1.120                  1.077                  2.692
-#  256        2.146        3.928      2.121                  2.154                  3.231
-#  512        5.118        4.676      5.425                  4.307                  4.307
-# 1024        9.220        6.704      6.571                  8.615                  6.461
+#    8        0.408        5.489      0.319                  0.191                  6.198
+#   16        0.300        3.995      0.708                  0.381                  6.294
+#   32        0.855        4.186      0.507                  0.763                  6.485
+#   64        0.970        4.510      1.085                  1.526                  6.866
+#  128        2.071        5.410      2.595                  3.052                  7.629
+#  256        4.824        7.638      4.575                  6.103                  9.155
+#  512        8.715        9.144      9.595                 12.206                 12.206
+# 1024       19.457       14.933     15.751                 24.412                 18.309
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
@@ -328,9 +329,9 @@ print(f"A @ B @ x: {count_left:,} multiply-adds, {time_left:.3f} ms")
 print(f"A @ (B @ x): {count_right:,} multiply-adds, {time_right:.3f} ms")
 print(f"count {count_left / count_right} times, time {time_left / time_right:.1f} times")
 # Example output:
-# A @ B @ x: 134,479,872 multiply-adds, 2.792 ms
-# A @ (B @ x): 524,288 multiply-adds, 0.098 ms
-# count 256.5 times, time 28.6 times
+# A @ B @ x: 134,479,872 multiply-adds, 3.802 ms
+# A @ (B @ x): 524,288 multiply-adds, 0.169 ms
+# count 256.5 times, time 22.5 times
 
 # %% [markdown]
 # By the count, the parentheses save a factor of (N + 1) / 2 = 256.5. In time, they save far less,

@@ -113,8 +113,9 @@ calls_ns = ns_per_number(lambda: sum_rows_in_turn(one_column), R.numel())
 print(f"the {ROWS} calls, almost without additions: {calls_ns:.2f} ns per number of R")
 # Example output:
 # same sums? True
-# rows of R, step 1: 1.30 ns per number
-# rows of C, step 512: 8.76 ns per number, 7 times as long
+# rows of R, step 1: 2.15 ns per number
+# rows of C, step 512: 16.26 ns per number, 8 times as long
+# the 512 calls, almost without additions: 1.00 ns per number of R
 
 # %% [markdown]
 # ## The price of the calls
@@ -245,12 +246,12 @@ a_sixteenth = milliseconds(lambda: x[::16].sum())
 print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 # Example output:
 # step  from the cache (ns per number)  from memory (ns per number)
-#    1                            0.07                         0.46
-#    2                            0.47                         1.43
-#    4                            0.47                         2.11
-#    8                            0.46                         3.83
-#   16                            0.48                         6.72
-# x.sum(): 8.27 ms, x[::16].sum(): 5.93 ms
+#    1                            0.16                         0.78
+#    2                            0.98                         2.98
+#    4                            0.91                         5.56
+#    8                            0.81                         6.72
+#   16                            0.68                        10.60
+# x.sum(): 13.01 ms, x[::16].sum(): 12.50 ms
 
 # %% [markdown]
 # ## The price of each cause
@@ -307,9 +308,10 @@ print(f"the {COLUMNS} calls, almost without additions: {calls:.2f} ns per number
 # Example output:
 # rows in turn, same sums? True
 # rows together, same sums? True
-# sum_rows_in_turn(C):  8.52 ns per number
-# sum_rows_together(C): 7.26 ns per number
-# C.sum(dim=1):         0.25 ns per number
+# sum_rows_in_turn(C):  23.57 ns per number
+# sum_rows_together(C): 9.17 ns per number
+# C.sum(dim=1):         0.50 ns per number
+# the 8192 calls, almost without additions: 9.22 ns per number of C
 
 # %% [markdown]
 # ## The order of adding, and one call
@@ -343,9 +345,9 @@ print(f"a pass over the rows of C: {C_ns:.2f} ns per number")
 print(f"a pass over the rows of R: {R_ns:.2f} ns per number")
 print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
 # Example output:
-# a pass over the rows of C: 8.20 ns per number
-# a pass over the rows of R: 1.00 ns per number
-# the copy R = C.contiguous(): 3.38 ns per number
+# a pass over the rows of C: 18.28 ns per number
+# a pass over the rows of R: 2.55 ns per number
+# the copy R = C.contiguous(): 7.59 ns per number
 
 # %% [markdown]
 # ## When the copy pays
@@ -407,14 +409,14 @@ for m in SIZES:
 save(draw_sums(torch.tensor(rows)), "memory_layout_efficiency.png")
 # Example output:
 # nanoseconds per number
-#     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  rows of C in turn
-#   512          0.11          0.11          0.10          0.11              14.26
-#  1024          0.19          0.18          0.18          0.19              11.12
-#  2048          0.25          0.25          0.26          0.23               9.93
-#  4096          0.24          0.24          0.28          0.25               9.88
-#  8192          0.22          0.25          0.34          0.26               8.57
-# 16384          0.22          0.24          0.36          0.22               7.55
-# 32768          0.41          0.56          0.52          0.48               7.30
+#     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  R in turn  C in turn
+#   512          0.21          0.25          0.29          0.29      37.20      41.65
+#  1024          0.39          0.39          0.45          0.41      15.07      18.39
+#  2048          0.71          0.55          0.43          0.69       7.41      19.15
+#  4096          0.64          0.56          0.54          0.66       4.54      20.95
+#  8192          0.52          0.69          0.72          0.59       3.42      18.68
+# 16384          0.93          1.05          1.64          1.09       1.76      17.11
+# 32768          0.97          1.27          1.28          1.02       1.40      16.07
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
