@@ -3,10 +3,10 @@
 #
 # A tensor lies on one *device*: in the memory of the CPU, or in the memory of an accelerator such
 # as a GPU. The device that holds a tensor also computes with it. A GPU multiplies large matrices
-# much faster than a CPU, but handing the work over takes time. So from which size on is the GPU
-# faster? This script shows the rules for tensors on several devices, and measures one product on
-# every device that works on your machine. On a machine without a GPU, it measures one core of the
-# CPU against all cores, where the question is the same: sharing the work takes time, too.
+# much faster than a CPU, but handing the work over takes time. So from which size on does more
+# hardware pay? This script shows the rules for tensors on several devices, estimates that size for
+# a GPU by counting, and measures one product on all that your machine has: on one core of the CPU,
+# on all its cores, and on each GPU that works. (The lecture's machine has two cores and no GPU.)
 #
 # Times of the CPU are those of one thread (one core), except where the text says "all cores".
 #
@@ -35,8 +35,8 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # operation lies where its operands lie.
 #
 # To show this on a machine that has only a CPU, we use `meta`. A tensor on `meta` has a shape and a
-# dtype (the type of its numbers), but no numbers: PyTorch works out shapes with it, and nothing
-# comes back from there. With an NVIDIA GPU, try "cuda" in its place.
+# dtype (the type of its numbers), but no numbers: an operation works out the shape of its result,
+# and nothing more. With an NVIDIA GPU, try "cuda" in its place.
 
 # %%
 x = torch.ones(2, 3)
@@ -76,12 +76,15 @@ for x in [torch.tensor(2.0), torch.ones(3)]:
 # ## Which devices work
 #
 # Besides `cpu`, the common devices are `cuda` (an NVIDIA GPU, or an AMD GPU if PyTorch is built for
-# it), `mps` (the GPU of a Mac with Apple silicon) and `xpu` (an Intel GPU). With several GPUs,
-# `cuda:0` is the first. `torch.device("cuda:0")` is only a name, and it can be made without a GPU.
-# `torch.cuda.device_count()` says how many there are.
+# it), `mps` (the GPU of a Mac with Apple silicon) and `xpu` (an Intel GPU). With several NVIDIA
+# GPUs, `cuda:0` is the first, and `torch.cuda.device_count()` says how many there are.
 #
-# Even then, the first operation can fail: recent builds of PyTorch have no code for old GPUs, such
-# as a GTX 1080. A device may also lack a dtype, as `mps` has no float64. So `works` simply tries.
+# Even where there is one, the first operation can fail: recent builds of PyTorch have no code for
+# old GPUs, such as a GTX 1080. A device may also lack a dtype, as `mps` has no float64. So `works`
+# simply tries.
+#
+# In the other timed tours, DEVICE is the one device to use. Here "all" measures every device that
+# works, "cuda" only this one beside the CPU, and "cpu" the CPU alone.
 
 # %%
 # if an accelerator gives strange errors, leave it out: DEVICE=cpu python script/devices.py
@@ -91,7 +94,7 @@ def works(name: str, dtype: torch.dtype = torch.float32) -> bool:
     """Whether an operation on numbers of this dtype works on the device."""
     try:
         x = torch.ones(2, dtype=dtype, device=name)
-        return (x * x).cpu().tolist() == [1, 1]  # True == 1, so this holds for bool, too
+        return torch.equal((x * x).cpu(), torch.ones(2, dtype=dtype))
     except (RuntimeError, AssertionError, TypeError):  # no device, no code for it, no such dtype
         return False
 
@@ -108,15 +111,12 @@ DEVICES = ["cpu"] + ACCELERATORS
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool]
 
 # %%
-device = torch.device("cuda:0")
-print("type:", device.type, " index:", device.index)
 print("CUDA devices counted:", torch.cuda.device_count())
 
 for name in DEVICES:
     dtypes = [str(dtype) for dtype in DTYPES if works(name, dtype)]
     print(f"{name} has", ", ".join(dtypes))
 # Example output:
-# type: cuda  index: 0
 # CUDA devices counted: 0
 # cpu has torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool
 
@@ -130,7 +130,8 @@ for name in DEVICES:
 # clocks only.)
 #
 # We read the clock when the call returns, and again after waiting. On the CPU, which uses all its
-# cores here, expect the same time twice. If a GPU is listed, expect a first time that is shorter.
+# cores here, there is nothing to wait for: both times are nearly the same. On a GPU the first time
+# is only that of the queueing, and the second is the one to report.
 
 # %%
 LARGE = 1024
@@ -160,9 +161,9 @@ for name in DEVICES:
 #
 # Suppose that A and B lie on the CPU, that a GPU is to multiply them, and that the CPU needs the
 # result. If A and B have n rows and n columns, 3 n^2 numbers are moved: A and B there, the result
-# back. Each of the n^2 numbers of the result is a sum of n products. We count a multiplication,
-# together with the addition to the sum, as one operation, so the product takes n^3 operations. How
-# many operations are there for each number that moves?
+# back. Each of the n^2 numbers of the result takes n multiply-adds (a multiplication, together with
+# the addition to a sum). We count a multiply-add as one operation, so the product takes n^3
+# operations. How many operations are there for each number that moves?
 
 # %%
 for n in [3, 300, 3000]:
@@ -179,8 +180,14 @@ for n in [3, 300, 3000]:
 #
 # There are n / 3 operations for each number that moves. So if moving one number takes as long as k
 # operations of the CPU, a GPU that has to be sent the matrices can win only for n above 3 k.
+#
+# For example, let the way to the GPU carry 10 GB per second. A float32 number has 4 bytes, so it
+# takes 0.4 ns. Let the CPU do 100 operations in a nanosecond (the two cores of the lecture's
+# machine do about as many, for large n). Then k = 40, and the GPU can win only for n above 120,
+# however fast it multiplies. For matrices that lie on the GPU already, there is no such bound.
+#
 # Besides, handing over work takes some microseconds whatever the size is: to a GPU, or to other
-# cores of the CPU. Both let us expect that more hardware is faster from some n on, and not below.
+# cores of the CPU. So we expect that more hardware is faster from some n on, and not below.
 #
 # `milliseconds` uses PyTorch's `Timer`, which calls a function again and again and waits for a
 # GPU. We take the median of the times, because a few slow calls hardly change it. The Timer uses
@@ -189,8 +196,10 @@ for n in [3, 300, 3000]:
 # for matrices that lie there already, and one that includes moving two matrices there and the
 # result back.
 #
-# On a shared machine, a difference of less than 20 percent says nothing. So `clearly_faster_from`
-# asks for more than that.
+# Compare the times of one cell: from one cell to another the same time can double, because other
+# programs use the machine, too. Even within a cell, a difference of less than 20 percent says
+# nothing. So `clearly_faster_from` asks for more than that. It gives `inf` if there is no clear
+# gain even at the largest n.
 
 # %%
 SIZES = [16, 32, 64, 128, 256, 512, 1024]
@@ -206,11 +215,10 @@ def milliseconds(function, threads: int = 1) -> float:
 def clearly_faster_from(fast: list[float], slow: list[float]) -> float:
     """The first of SIZES from which on slow takes at least 1.2 times as long as fast, or inf."""
     first = math.inf
-    for n, fast_time, slow_time in zip(SIZES, fast, slow):
-        if slow_time < 1.2 * fast_time:
-            first = math.inf  # not clearly faster here: look among the larger sizes
-        elif first == math.inf:
-            first = n
+    for i in reversed(range(len(SIZES))):
+        if slow[i] < 1.2 * fast[i]:
+            break  # not clearly faster here
+        first = SIZES[i]
     return first
 
 def draw_times(times: dict) -> plt.Figure:
@@ -219,17 +227,21 @@ def draw_times(times: dict) -> plt.Figure:
     for i, way in enumerate(times):
         ax.plot(SIZES, times[way], STYLES[i], color=COLORS[i], label=way)
     ax.set(xscale="log", yscale="log", xlabel="size n of the two matrices", ylabel="time (ms)")
+    gain = clearly_faster_from(times["cpu, all cores"], times["cpu, one thread"])
+    if gain < math.inf:
+        ax.axvline(gain, color="0.8", zorder=0)
+        ax.set_xlabel("size n of the two matrices (gray line: from here on all cores are faster)")
     ax.set_xticks(SIZES, SIZES)
     ax.minorticks_off()
     ax.yaxis.set_major_formatter("{x:g}")
     one_thread = times["cpu, one thread"][-1]
     ratio = one_thread / times["cpu, all cores"][-1]
-    title = f"n = {SIZES[-1]}: all cores are {ratio:.1f} times as fast as one thread"
+    title = f"n = {SIZES[-1]}: all cores ({ALL_CORES}) are {ratio:.1f} times as fast as one thread"
     for name in ACCELERATORS:
         title += f", {name} {one_thread / times[name][-1]:.0f} times"
     ax.set_title(title)
-    machine = f"{platform.system()} {platform.machine()}, torch {torch.__version__}"
-    fig.legend(loc="outside lower center", ncols=4, frameon=False, title=machine, title_fontsize=7)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)
+    fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
     return fig
 
 def save(fig: plt.Figure, name: str) -> None:
@@ -262,7 +274,7 @@ for n in SIZES:
         times[f"{name}, with moving"].append(with_moving)
     row = f"{n:4}"
     for way in times:
-        row += f"{times[way][-1]:.4f}".rjust(len(way) + 2)
+        row += f"{times[way][-1]:.4f}".rjust(len(way) + 2)  # under its heading
     print(row)
 
 one_thread = times["cpu, one thread"]
@@ -290,14 +302,18 @@ save(draw_times(times), "devices_matmul.png")
 # figure: ...devices_matmul.png
 
 # %% [markdown]
-# ## Fewer bytes per number
+# In the figure, look at both ends. On the left, a product takes only some microseconds: either
+# column can be ahead there, by chance, and even by more than 20 percent. On the right, k cores can
+# be up to k times as fast as one. Cores that other programs keep busy help less, or not at all. So
+# more cores pay from some size on. On the lecture's machine, its two gain clearly only above n =
+# 64, and less than a factor of 2.
 #
-# In the figure, look at both ends. On the left, expect no clear gain from all cores. On the
-# right, k cores can be up to k times as fast as one. Cores that other programs keep busy help
-# less, or not at all. (`inf` means: not even at the largest n.) With a GPU, see where its two
-# curves cross "cpu, all cores": from there on the GPU is faster, with moving and without. On log
-# axes the distance between the two curves is a ratio: it shows how much moving adds. The crossing
-# differs from machine to machine, so read yours.
+# With a GPU, see where its two curves cross "cpu, all cores": from there on the GPU is faster, with
+# moving and without. On log axes the distance between the two curves is a ratio: it shows how much
+# moving adds. The crossing differs from machine to machine, so read yours, and compare it with the
+# estimate.
+#
+# ## Fewer bytes per number
 #
 # Smaller numbers can save time, too. With fewer bytes per number, less is moved, and a device
 # that has instructions for the dtype may multiply faster. Without them, the product can be many
@@ -329,9 +345,14 @@ for name in DEVICES:
 # %% [markdown]
 # ## Reading the table
 #
-# Compare each time with the one of float32. A CPU without instructions for a 16-bit type needs
-# far longer for it. The errors hardly depend on the machine. Float16 and bfloat16 both have 2
-# bytes, but float16 spends more of them on digits, so its error is smaller (dtypes.py says more).
+# On the lecture's machine, bfloat16 is more than three times as fast as float32, and float16 gains
+# nothing, though both have 2 bytes. So the bytes do not decide here. This processor has
+# instructions that multiply whole blocks of bfloat16 numbers (Intel calls them AMX), and none of
+# them for float16. Another device can favour another dtype, and a CPU without any instructions for
+# a 16-bit type needs far longer for it.
+#
+# The errors hardly depend on the machine. Float16 spends more of its bits on digits than bfloat16,
+# so its error is smaller (dtypes.py says more).
 #
 # ## What to take away
 #

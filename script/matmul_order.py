@@ -2,10 +2,10 @@
 # # Matrix multiplication order
 #
 # (AB)C and A(BC) are the same matrix, but they are not the same work. With the matrices of the
-# lecture, A(BC) takes 32.5 times as much work as (AB)C. Python does not look for the
-# better order: it evaluates `A @ B @ C` from left to right, whatever the shapes are. This script
-# counts the work of both orders, shows where the difference comes from, and measures how much of it
-# shows in the time.
+# lecture, A(BC) takes 32.5 times as much work as (AB)C. Python does not look for the better order:
+# it evaluates `A @ B @ C` from left to right, whatever the shapes are. This script counts the work
+# of both orders, shows where the difference comes from, and measures how much of it shows in the
+# time.
 #
 # Example outputs: the lecture's machine, Linux, Intel Xeon (x86_64), torch 2.15.0.
 
@@ -96,7 +96,7 @@ print("A(BC) to (AB)C:", count_right / count_left)
 
 # %%
 def draw_matrix(ax: plt.Axes, x: float, y: float, matrix: tuple) -> None:
-    """Draw a matrix around (x, y), to scale: a side of 512 is 1 long."""
+    """Draw a matrix (name, rows, columns, color) around (x, y): a side of 512 is 1 long."""
     name, rows, columns, color = matrix
     width = columns / 512
     height = rows / 512
@@ -112,8 +112,9 @@ def draw_product(ax: plt.Axes, x: float, y: float, X: tuple, Y: tuple, Z: tuple)
     draw_matrix(ax, x + 1.5, y, Y)
     ax.text(x + 2.25, y, "=", ha="center", va="center", size=16)
     draw_matrix(ax, x + 3, y, Z)
-    _, m, n, _ = X
-    _, _, p, _ = Y
+    m = X[1]
+    n = X[2]
+    p = Y[2]
     ax.text(x + 1.5, y - 0.9, f"{m * n * p:,} multiply-adds", ha="center", va="center")
 
 def draw_orders() -> plt.Figure:
@@ -158,7 +159,9 @@ save(draw_orders(), "matmul_associativity_cost.png")
 #
 # If it did, A(BC) would take 32.5 times as long as (AB)C. `milliseconds` measures both orders:
 # PyTorch's `Timer` calls a function again and again, on one thread (on one core of the processor).
-# We take the median of the times, because a few slow calls hardly change it.
+# We take the median of the times, because a few slow calls hardly change it. Compare the times of
+# one cell, as ratios: from one cell to another the same time can double, because other programs use
+# the machine, too. Even within a cell, a difference of less than 20 percent says nothing.
 
 # %%
 # for a GPU: DEVICE=cuda python script/matmul_order.py, or edit the next line
@@ -178,23 +181,20 @@ time_right = milliseconds(lambda: A @ (B @ C))
 print(f"(A @ B) @ C: {time_left:.3f} ms")
 print(f"A @ (B @ C): {time_right:.3f} ms, {time_right / time_left:.1f} times as long")
 # Example output:
-# (A @ B) @ C: 0.228 ms
-# A @ (B @ C): 3.595 ms, 15.8 times as long
+# (A @ B) @ C: 0.539 ms
+# A @ (B @ C): 8.720 ms, 16.2 times as long
 
 # %% [markdown]
 # ## Thin products are slower than their count
 #
 # The ratio that you see is usually below 32.5. The time is the count divided by the *rate*, the
 # multiply-adds per millisecond, and the rate is not the same for all shapes. In A @ BC, each number
-# of A is used in 512 multiply-adds, one for each column of BC. In A @ B it is used in only 8, so
-# more of the time goes into reading A from memory. In AB @ C, each of the 512 x 512 results takes
-# only 8 multiply-adds, so more of the time goes into writing the results. We therefore expect a
-# lower rate for both thin products than for A @ BC.
+# of A is used in 512 multiply-adds, one for each column of BC. In A @ B it is used in only 8. And
+# in AB @ C, each of the 512 x 512 results takes only 8 multiply-adds, so more of the time goes into
+# writing the results. We therefore expect a lower rate for both thin products than for A @ BC.
 #
-# The second line is a check. With 16 columns, A @ B takes twice as many multiply-adds, but reads A
-# no more often. If the time is far from doubled, the count is not what decides it. (If 16 columns
-# take even less time than 8, the library that PyTorch calls has a slow path for 8 columns: on one
-# machine that we tried it had, on another it had not.)
+# Is it the count that decides how long A @ B takes? To check, we also give B 2 and 16 columns. If
+# it is, the three times are as 1 to 4 to 8.
 
 # %%
 def print_rate(name: str, X: torch.Tensor, Y: torch.Tensor) -> None:
@@ -207,18 +207,24 @@ def print_rate(name: str, X: torch.Tensor, Y: torch.Tensor) -> None:
 A = torch.ones(512, 512, device=DEVICE)
 B = torch.ones(512, 8, device=DEVICE)
 C = torch.ones(8, 512, device=DEVICE)
-B_wide = torch.ones(512, 16, device=DEVICE)
+print_rate("A @ B, 2 columns", A, torch.ones(512, 2, device=DEVICE))
 print_rate("A @ B, 8 columns", A, B)
-print_rate("A @ B, 16 columns", A, B_wide)
+print_rate("A @ B, 16 columns", A, torch.ones(512, 16, device=DEVICE))
 print_rate("AB @ C", A @ B, C)
 print_rate("A @ BC", A, B @ C)
 # Example output:
-# A @ B, 8 columns: 0.124 ms, 16.9 million multiply-adds per ms
-# A @ B, 16 columns: 0.089 ms, 47.1 million multiply-adds per ms
-# AB @ C: 0.044 ms, 47.3 million multiply-adds per ms
-# A @ BC: 2.010 ms, 66.8 million multiply-adds per ms
+# A @ B, 2 columns: 0.352 ms, 1.5 million multiply-adds per ms
+# A @ B, 8 columns: 0.289 ms, 7.2 million multiply-adds per ms
+# A @ B, 16 columns: 0.242 ms, 17.3 million multiply-adds per ms
+# AB @ C: 0.228 ms, 9.2 million multiply-adds per ms
+# A @ BC: 7.611 ms, 17.6 million multiply-adds per ms
 
 # %% [markdown]
+# On the lecture's machine, the three times of A @ B differ far less than 1 to 4 to 8. So the count
+# does not decide there. All of A is read, whether for few multiply-adds or for many. And the
+# library that PyTorch calls multiplies block by block: a block that is not full can take as long as
+# a full one, or even longer.
+#
 # ## The inner size p
 #
 # Where do the two orders change places? By the formula, (N + p) / (2p) is 1 at p = N. There both
@@ -228,10 +234,11 @@ print_rate("A @ BC", A, B @ C)
 # We measure both orders for N = 512 and p = 8 to 1024. The two "predicted" columns say how long the
 # multiply-adds would take at the rate of a square product, A @ A. Compare each time with its
 # prediction: we expect the largest gap for (A @ B) @ C at a small p, where both products are thin.
-# On a shared machine, a difference of less than 20 percent says nothing.
 #
 # The column "multi_dot" is `torch.linalg.multi_dot([A, B, C])`. It does what Python does not do: it
-# counts first, and then multiplies in the order with the smaller count.
+# counts first, and then multiplies in the order with the smaller count. So its time should be that
+# of this order. Where it is not, you see what other programs on the machine add. They can also part
+# the measured times from the predictions, whose rate is measured only once, before the loop.
 
 # %%
 N = 512
@@ -241,10 +248,10 @@ def draw_times(table: torch.Tensor) -> plt.Figure:
     """Draw each column of the table over p."""
     fig, ax = plt.subplots(figsize=(9, 5), layout="constrained")
     ax.plot(INNER, table[:, 0], "o-", color="#0072B2", label="(A @ B) @ C")
-    ax.plot(INNER, table[:, 1], "s-", color="#D55E00", label="A @ (B @ C)")
-    ax.plot(INNER, table[:, 2], "D", color="#009E73", label="multi_dot", ms=11, fillstyle="none")
     ax.plot(INNER, table[:, 3], ":", color="#0072B2", label="predicted (A @ B) @ C")
-    ax.plot(INNER, table[:, 4], "--", color="#D55E00", label="predicted A @ (B @ C)", lw=1)
+    ax.plot(INNER, table[:, 1], "s-", color="#D55E00", label="A @ (B @ C)")
+    ax.plot(INNER, table[:, 4], "--", color="#D55E00", label="predicted A @ (B @ C)")
+    ax.plot(INNER, table[:, 2], "D", color="#009E73", label="multi_dot", ms=11, fillstyle="none")
     ax.axvline(N, color="0.8", zorder=0)
     ax.set(xscale="log", yscale="log", ylabel="time (ms)")
     ax.set_xlabel("inner size p (gray line: both orders have the same count)")
@@ -258,8 +265,9 @@ def draw_times(table: torch.Tensor) -> plt.Figure:
         f"and {last:.1f} times at p = {INNER[-1]}",
         size=11,
     )
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
     machine = f"{platform.system()} {platform.machine()}, torch {torch.__version__}, {DEVICE}"
-    fig.legend(loc="outside lower center", ncols=5, frameon=False, title=machine, title_fontsize=7)
+    fig.supxlabel(machine, size=7)
     return fig
 
 # %%
@@ -285,27 +293,29 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # Example output:
 # milliseconds
 #    p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)
-#    8        0.166        2.850      0.166                  0.067                  2.187
-#   16        0.173        2.918      0.173                  0.135                  2.221
-#   32        0.269        2.970      0.267                  0.269                  2.288
-#   64        0.711        3.438      0.537                  0.538                  2.423
-#  128        0.961        4.014      1.120                  1.077                  2.692
-#  256        2.146        3.928      2.121                  2.154                  3.231
-#  512        5.118        4.676      5.425                  4.307                  4.307
-# 1024        9.220        6.704      6.571                  8.615                  6.461
+#    8        0.408        5.489      0.319                  0.191                  6.198
+#   16        0.300        3.995      0.708                  0.381                  6.294
+#   32        0.855        4.186      0.507                  0.763                  6.485
+#   64        0.970        4.510      1.085                  1.526                  6.866
+#  128        2.071        5.410      2.595                  3.052                  7.629
+#  256        4.824        7.638      4.575                  6.103                  9.155
+#  512        8.715        9.144      9.595                 12.206                 12.206
+# 1024       19.457       14.933     15.751                 24.412                 18.309
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
+# In the figure, the two measured curves cross near the gray line, p = N, as the count says.
+# multi_dot lies on the lower of them, except for chance. On the lecture's machine, (A @ B) @ C
+# takes more than twice its prediction at p = 8, and the gap closes as p grows.
+#
 # ## A vector at the end
 #
-# In the figure, look for the crossing of the two measured curves. The count puts it on the gray
-# line, at p = N. To the left of the line, multi_dot should lie on the curve of (A @ B) @ C, and to
-# the right of it on the curve of A @ (B @ C).
-#
 # The case that you will meet most often is `A @ B @ x` with square matrices A and B and a column x.
-# By the chain rule, a gradient is such a product, and `backward()` begins at the vector. Python
-# begins at the other end: it multiplies two square matrices, of which only one column is needed
-# afterwards. With parentheses, each matrix is multiplied by a column. Which ratio do you expect?
+# By the chain rule, a gradient is such a product: each node multiplies by a matrix J^T
+# (autograd_tour.py), and `backward()` begins at the vector. Python begins at the other end: it
+# multiplies two square matrices, of which only one column is needed afterwards. With parentheses,
+# each matrix is multiplied by a column. Which ratio of the counts do you expect, and does the time
+# follow it?
 
 # %%
 A = torch.ones(512, 512, device=DEVICE)
@@ -319,18 +329,23 @@ print(f"A @ B @ x: {count_left:,} multiply-adds, {time_left:.3f} ms")
 print(f"A @ (B @ x): {count_right:,} multiply-adds, {time_right:.3f} ms")
 print(f"count {count_left / count_right} times, time {time_left / time_right:.1f} times")
 # Example output:
-# A @ B @ x: 134,479,872 multiply-adds, 2.792 ms
-# A @ (B @ x): 524,288 multiply-adds, 0.098 ms
-# count 256.5 times, time 28.6 times
+# A @ B @ x: 134,479,872 multiply-adds, 3.802 ms
+# A @ (B @ x): 524,288 multiply-adds, 0.169 ms
+# count 256.5 times, time 22.5 times
 
 # %% [markdown]
+# By the count, the parentheses save a factor of (N + 1) / 2 = 256.5. In time, they save far less,
+# on the lecture's machine a factor below 100. In `B @ x`, each number of B is used in a single
+# multiply-add, so a large part of the time goes into reading B. The rate is low, as in the thin
+# products above.
+#
 # ## The results differ by rounding
 #
 # At the top, the matrices held small whole numbers, and both orders gave exactly the same result.
 # The numbers of `torch.randn` have fractions. Their products and sums are rounded, and the two
 # orders round different sums. Float32 keeps about seven digits, and the largest number of ABC is
 # about 395, so we expect that the results differ in the fourth decimal or so. Neither of them is
-# wrong.
+# wrong. (The lecture's notes say that the difference is zero, so the cell asks for this, too.)
 #
 # The last digits also show which order Python takes for `A @ B @ C`: only one order gives the same
 # digits.

@@ -58,9 +58,12 @@ print("small_C.stride():", small_C.stride(), " in memory:", memory_of_C.tolist()
 # The matrices hold whole numbers from 0 to 9. Up to 2^24, float32 adds whole numbers exactly, and
 # the sums stay below that. So `R` and `C` must give the same sums.
 #
-# `milliseconds` measures a function on one thread. PyTorch's `Timer` takes the code to be timed as
-# a string, runs it again and again, and gives the median time. Other programs on the machine can
-# double a time, so trust large differences, and not small ones.
+# `milliseconds` measures a function on one thread: PyTorch's `Timer` calls it again and again, and
+# we take the median time. Compare the times of one cell, as ratios: from one cell to another the
+# same time can double, because other programs use the machine, too. Even within a cell, a
+# difference of less than 20 percent says nothing.
+#
+# The last line measures the same 512 calls for a matrix that has only one column.
 
 # %%
 # for a GPU: DEVICE=cuda python script/memory_layout.py, or edit the next line
@@ -104,10 +107,15 @@ R_ns = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
 C_ns = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
 print(f"rows of R, step {R.stride(1)}: {R_ns:.2f} ns per number")
 print(f"rows of C, step {C.stride(1)}: {C_ns:.2f} ns per number, {C_ns / R_ns:.0f} times as long")
+
+one_column = R[:, :1].contiguous()
+calls_ns = ns_per_number(lambda: sum_rows_in_turn(one_column), R.numel())
+print(f"the {ROWS} calls, almost without additions: {calls_ns:.2f} ns per number of R")
 # Example output:
 # same sums? True
-# rows of R, step 1: 1.30 ns per number
-# rows of C, step 512: 8.76 ns per number, 7 times as long
+# rows of R, step 1: 2.15 ns per number
+# rows of C, step 512: 16.26 ns per number, 8 times as long
+# the 512 calls, almost without additions: 1.00 ns per number of R
 
 # %% [markdown]
 # ## The price of the calls
@@ -116,9 +124,8 @@ print(f"rows of C, step {C.stride(1)}: {C_ns:.2f} ns per number, {C_ns / R_ns:.0
 # differ, and yet the rows of `C` take several times as long.
 #
 # Each of the two times also contains the price of the 512 calls: Python and PyTorch prepare a sum
-# before they add anything. On the lecture's machine, 512 calls for rows of a single number take
-# about half as long as those for the rows of `R`. Without the calls, the rows of `R` would be
-# faster still, and the difference between `R` and `C` larger.
+# before they add anything. The last line shows this price. On the lecture's machine it is a large
+# part of the time for the rows of `R`. So without the calls, `R` and `C` would differ even more.
 #
 # ## First cause: memory comes in lines
 #
@@ -145,6 +152,45 @@ for step in [1, 2, 4, 8, 16, 512]:
 # step 8: 1024 numbers lie in 512 lines
 # step 16: 1024 numbers lie in 1024 lines
 # step 512: 1024 numbers lie in 1024 lines
+
+# %% [markdown]
+# ## Cache lines to scale
+#
+# The figure shows 32 neighbouring numbers, in two lines of 64 bytes. With each of the three steps,
+# both lines are fetched. The filled squares are the numbers that the sum uses.
+
+# %%
+def draw_lines() -> plt.Figure:
+    """Two cache lines for each of three steps, with the numbers that a sum uses."""
+    fig, ax = plt.subplots(figsize=(8.5, 2), layout="constrained")
+    for i, step in enumerate([1, 2, 16]):
+        y = -2 * i
+        for place in range(32):
+            used = place % step == 0
+            ax.add_patch(plt.Rectangle((place, y), 1, 1, fc="#0072B2", ec="0.7", lw=0.5, fill=used))
+        for start in [0, 16]:
+            ax.add_patch(plt.Rectangle((start, y), 16, 1, ec="black", lw=2, fill=False))
+        ax.text(-1, y + 0.5, f"step {step}", ha="right", va="center")
+        ax.text(33, y + 0.5, f"{32 // step} numbers used", va="center")
+    ax.set(xlim=(-4, 40), ylim=(-4.2, 1.2), aspect="equal")
+    ax.axis("off")
+    fig.suptitle("With step 16, the sum uses one number of each cache line of 64 bytes")
+    return fig
+
+def save(fig: plt.Figure, name: str) -> None:
+    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
+    path = FIGURES / name
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=200)
+        print("figure:", path.as_uri())
+    except OSError as error:
+        print("no figure:", path.as_uri(), ascii(error))
+
+# %%
+save(draw_lines(), "cache_lines.png")
+# Output:
+# figure: ...cache_lines.png
 
 # %% [markdown]
 # ## Why the next row fetches the lines again
@@ -188,8 +234,8 @@ for step in [1, 2, 4, 8, 16, 512]:
 x = torch.ones(LONG, device=DEVICE)
 print("step  from the cache (ns per number)  from memory (ns per number)")
 for step in [1, 2, 4, 8, 16]:
-    short_row = torch.ones(SHORT * step, device=DEVICE)[::step]
-    same_rows = short_row.expand(1000, SHORT)
+    short_row = torch.ones(SHORT * step, device=DEVICE)[::step]  # SHORT numbers
+    same_rows = short_row.expand(1000, SHORT)  # 1000 times the same row
     from_cache = ns_per_number(lambda: same_rows.sum(dim=1), same_rows.numel())
     long_row = x[::step]
     from_memory = ns_per_number(lambda: long_row.sum(), long_row.numel())
@@ -200,12 +246,12 @@ a_sixteenth = milliseconds(lambda: x[::16].sum())
 print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 # Example output:
 # step  from the cache (ns per number)  from memory (ns per number)
-#    1                            0.07                         0.46
-#    2                            0.47                         1.43
-#    4                            0.47                         2.11
-#    8                            0.46                         3.83
-#   16                            0.48                         6.72
-# x.sum(): 8.27 ms, x[::16].sum(): 5.93 ms
+#    1                            0.16                         0.78
+#    2                            0.98                         2.98
+#    4                            0.91                         5.56
+#    8                            0.81                         6.72
+#   16                            0.68                        10.60
+# x.sum(): 13.01 ms, x[::16].sum(): 12.50 ms
 
 # %% [markdown]
 # ## The price of each cause
@@ -215,9 +261,10 @@ print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 # because the additions are the same.
 #
 # *Lines*: from memory, a number takes longer and longer from step 2 to step 16, on the lecture's
-# machine more than three times. The factor is not 8, because the processor fetches some of the next
-# lines ahead while it adds. The last line says the same: a sixteenth of the additions takes far
-# more than a sixteenth of the time, because all the lines are fetched.
+# machine more than three times. The factor is not 8, as the number of lines is: the time also
+# contains the addition, which does not grow. Compare the two columns: at step 2 the addition is a
+# good part of the time, at step 16 a small one. The last line says the same: a sixteenth of the
+# additions takes far more than a sixteenth of the time, because all the lines are fetched.
 #
 # A row of `C` pays for both causes. From step 1 to step 16, they cost a factor of more than ten
 # from memory on the lecture's machine. The rows in turn showed a smaller factor, because the price
@@ -232,7 +279,7 @@ print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 #
 # `sum_rows_together` below adds in the same order, but in Python, with one call for each of the
 # 8192 columns. Compare it with the 512 calls for the rows in turn, and with the one call
-# `C.sum(dim=1)`.
+# `C.sum(dim=1)`. The last line measures the 8192 calls for a matrix that has only one row.
 
 # %%
 def sum_rows_together(matrix: torch.Tensor) -> torch.Tensor:
@@ -254,24 +301,28 @@ one_call = ns_per_number(lambda: C.sum(dim=1), C.numel())
 print(f"sum_rows_in_turn(C):  {in_turn:.2f} ns per number")
 print(f"sum_rows_together(C): {together:.2f} ns per number")
 print(f"C.sum(dim=1):         {one_call:.2f} ns per number")
+
+one_row = C[:1].contiguous()
+calls = ns_per_number(lambda: sum_rows_together(one_row), C.numel())
+print(f"the {COLUMNS} calls, almost without additions: {calls:.2f} ns per number of C")
 # Example output:
 # rows in turn, same sums? True
 # rows together, same sums? True
-# sum_rows_in_turn(C):  8.52 ns per number
-# sum_rows_together(C): 7.26 ns per number
-# C.sum(dim=1):         0.25 ns per number
+# sum_rows_in_turn(C):  23.57 ns per number
+# sum_rows_together(C): 9.17 ns per number
+# C.sum(dim=1):         0.50 ns per number
+# the 8192 calls, almost without additions: 9.22 ns per number of C
 
 # %% [markdown]
 # ## The order of adding, and one call
 #
-# All three give the same sums. The one call is by far the fastest, on the lecture's machine some
-# ten times as fast as the rows in turn, or more. It has both advantages: neighbours, and only one
+# All three give the same sums. The one call is by far the fastest, on the lecture's machine more
+# than twenty times as fast as the rows in turn. It has both advantages: neighbours, and only one
 # call.
 #
 # `sum_rows_together` has only the first. It reads neighbours, but each of its 8192 calls adds no
-# more than 512 numbers. On the lecture's machine, the same 8192 calls for a matrix with a single
-# row take more than half of its time. So the price of the calls uses up most of what the better
-# order saves.
+# more than 512 numbers. On the lecture's machine most of its time is the price of the calls. This
+# price uses up most of what the better order saves.
 #
 # ## Second remedy: a copy
 #
@@ -294,69 +345,52 @@ print(f"a pass over the rows of C: {C_ns:.2f} ns per number")
 print(f"a pass over the rows of R: {R_ns:.2f} ns per number")
 print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
 # Example output:
-# a pass over the rows of C: 8.20 ns per number
-# a pass over the rows of R: 1.00 ns per number
-# the copy R = C.contiguous(): 3.38 ns per number
+# a pass over the rows of C: 18.28 ns per number
+# a pass over the rows of R: 2.55 ns per number
+# the copy R = C.contiguous(): 7.59 ns per number
 
 # %% [markdown]
 # ## When the copy pays
 #
-# On the lecture's machine, the copy takes less time than the difference of the two passes. So n is
-# 1: the copy pays in the first pass already, and each further pass over `R` saves the whole
-# difference. A copy for a single sum of all rows would be a waste: `C.sum(dim=1)` needs none.
+# On the lecture's machine, the copy takes less time than the difference of the two passes. So one
+# pass is enough for the copy to pay, and each further pass over `R` saves the whole difference. A
+# copy for a single sum of all rows would be a waste: `C.sum(dim=1)` needs none.
 #
 # ## Figure 3.7: sums of rows and of columns
 #
-# The lecture compares row sums, `dim=1`, with column sums, `dim=0`, for rows of seven lengths m.
+# The lecture compares row sums, `dim=1`, with column sums, `dim=0`, for matrices with m columns.
 # `R.sum(dim=1)` adds the numbers of a row, which are neighbours, to each other. `R.sum(dim=0)` adds
 # row after row to one total for each column. For `C`, rows and columns change places. So all four
 # calls use whole lines and vector instructions, and should take similar times.
 #
-# The last column of the table has the rows of `C` in turn, with 512 calls.
+# The last two columns of the table have the rows of `R` and of `C` in turn, with 512 calls.
 
 # %%
 SIZES = [512, 1024, 2048, 4096, 8192, 16384, 32768]
 
-def draw_sums(table: list[list[float]]) -> plt.Figure:
-    """Draw the columns of the table that is printed below, over its first column, m."""
-    m, R_dim1, R_dim0, C_dim1, C_dim0, in_turn = torch.tensor(table, dtype=torch.float64).T
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 5), sharey=True, layout="constrained")
-    left.plot(m, R_dim1, "o-", color="#0072B2", label="R.sum(dim=1)")
-    left.plot(m, R_dim0, "s--", color="#D55E00", label="R.sum(dim=0)")
-    right.plot(m, C_dim1, "o-", color="#0072B2", label="C.sum(dim=1)")
-    right.plot(m, C_dim0, "s--", color="#D55E00", label="C.sum(dim=0)")
-    right.plot(m, in_turn, "^:", color="#009E73", label="rows of C in turn")
-    at = f"at m = {SIZES[-1]},"
-    R_ratio = R_dim0[-1] / R_dim1[-1]
-    C_ratio = C_dim1[-1] / C_dim0[-1]
-    left.set_title(f"R: {at} dim=0 takes {R_ratio:.1f} times as long as dim=1", size=10)
-    right.set_title(f"C: {at} dim=1 takes {C_ratio:.1f} times as long as dim=0", size=10)
-    for ax in (left, right):
-        ax.set(xscale="log", yscale="log", xlabel="numbers in a row, m")
-        ax.set_xticks(SIZES[::2], SIZES[::2])
-        ax.minorticks_off()
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
-    left.set_ylabel("time per number (ns)")
-    left.yaxis.set_major_formatter("{x:g}")
-    ratio = in_turn[-1] / C_dim1[-1]
-    fig.suptitle(f"Rows of C in turn: {at} they take {ratio:.0f} times as long as in one call")
+def draw_sums(table: torch.Tensor) -> plt.Figure:
+    """Draw each column of the table over m."""
+    fig, ax = plt.subplots(figsize=(9, 5), layout="constrained")
+    ax.plot(SIZES, table[:, 5], "^-", color="#D55E00", label="C in turn")
+    ax.plot(SIZES, table[:, 4], "v--", color="#0072B2", label="R in turn")
+    ax.plot(SIZES, table[:, 0], "o-", color="#009E73", label="R.sum(dim=1)")
+    ax.plot(SIZES, table[:, 1], "s--", color="#E69F00", label="R.sum(dim=0)")
+    ax.plot(SIZES, table[:, 2], "D:", color="#CC79A7", label="C.sum(dim=1)")
+    ax.plot(SIZES, table[:, 3], "x-.", color="#56B4E9", label="C.sum(dim=0)")
+    ax.set(xscale="log", yscale="log", xlabel="numbers in a row, m", ylabel="time per number (ns)")
+    ax.set_xticks(SIZES, SIZES)
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:g}")
+    ratio = table[-1, 5] / table[-1, 2]
+    ax.set_title(f"m = {SIZES[-1]}: rows of C in turn take {ratio:.0f} times as long as one call")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
     fig.supxlabel(f"{platform.system()} {platform.machine()}, torch {torch.__version__}", size=7)
     return fig
 
-def save(fig: plt.Figure, name: str) -> None:
-    """Save fig as FIGURES/name and print where it lies, or why it could not be saved."""
-    path = FIGURES / name
-    try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        fig.savefig(path, dpi=200)
-        print("figure:", path.as_uri())
-    except OSError as error:
-        print("no figure:", path.as_uri(), ascii(error))
-
 # %%
 print("nanoseconds per number")
-print("    m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  rows of C in turn")
-table = []
+print("    m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  R in turn  C in turn")
+rows = []
 for m in SIZES:
     R = row_major(m)
     C = column_major(R)
@@ -364,34 +398,39 @@ for m in SIZES:
     R_dim0 = ns_per_number(lambda: R.sum(dim=0), R.numel())
     C_dim1 = ns_per_number(lambda: C.sum(dim=1), C.numel())
     C_dim0 = ns_per_number(lambda: C.sum(dim=0), C.numel())
-    in_turn = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
-    table.append([m, R_dim1, R_dim0, C_dim1, C_dim0, in_turn])
-    print(f"{m:5} {R_dim1:13.2f} {R_dim0:13.2f} {C_dim1:13.2f} {C_dim0:13.2f} {in_turn:18.2f}")
+    R_turn = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
+    C_turn = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+    rows.append([R_dim1, R_dim0, C_dim1, C_dim0, R_turn, C_turn])
+    print(
+        f"{m:5} {R_dim1:13.2f} {R_dim0:13.2f} {C_dim1:13.2f} {C_dim0:13.2f}"
+        f" {R_turn:10.2f} {C_turn:10.2f}"
+    )
 
-fig = draw_sums(table)
-save(fig, "memory_layout_efficiency.png")
+save(draw_sums(torch.tensor(rows)), "memory_layout_efficiency.png")
 # Example output:
 # nanoseconds per number
-#     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  rows of C in turn
-#   512          0.11          0.11          0.10          0.11              14.26
-#  1024          0.19          0.18          0.18          0.19              11.12
-#  2048          0.25          0.25          0.26          0.23               9.93
-#  4096          0.24          0.24          0.28          0.25               9.88
-#  8192          0.22          0.25          0.34          0.26               8.57
-# 16384          0.22          0.24          0.36          0.22               7.55
-# 32768          0.41          0.56          0.52          0.48               7.30
+#     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  R in turn  C in turn
+#   512          0.21          0.25          0.29          0.29      37.20      41.65
+#  1024          0.39          0.39          0.45          0.41      15.07      18.39
+#  2048          0.71          0.55          0.43          0.69       7.41      19.15
+#  4096          0.64          0.56          0.54          0.66       4.54      20.95
+#  8192          0.52          0.69          0.72          0.59       3.42      18.68
+# 16384          0.93          1.05          1.64          1.09       1.76      17.11
+# 32768          0.97          1.27          1.28          1.02       1.40      16.07
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]
 # ## What the figure shows
 #
 # The four calls are close to each other: on the machines that we tried, `dim=0` and `dim=1` differ
-# by less than a factor of three. Which one is faster depends on the processor. Their times per
-# number grow when the matrix becomes too large for a fast cache.
+# by less than a factor of three. Which one is faster depends on the processor. They use every line
+# as a whole, and yet a number takes longer where m is large: at m = 512 the matrix has 1 MiB, and
+# can still be in a fast cache from the call before. At m = 32768 it has 64 MiB.
 #
-# The rows of `C` in turn take many times as long for every m, but not for the same reason. At m =
-# 512, most of the time is the price of the calls, of which each adds only 512 numbers. At m = 8192,
-# 16 times as many numbers share this price, and most of the time goes into fetching the lines.
+# The rows of `C` in turn take many times as long as the one call for every m, but not for the same
+# reason. The rows of `R` in turn show the price of the calls: it falls with m, as more numbers
+# share it. At m = 512 this price is most of the time for `C`, too. What remains between the two
+# curves at m = 32768 are the two causes: `C` fetches more lines, and adds one by one.
 #
 # ## The timer of the notes
 #

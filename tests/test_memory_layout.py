@@ -2,6 +2,7 @@
 
 import time
 
+import matplotlib.pyplot as plt
 import torch
 from conftest import defined
 
@@ -45,6 +46,18 @@ def test_the_largest_sums_are_exact_in_float32():
     """It holds all whole numbers below 2^24, so `same sums?` is True in any order of adding."""
     largest = 9 * max(memory_layout.ROWS, memory_layout.COLUMNS)
     assert largest < 2**24
+
+
+def test_filled_squares_are_the_numbers_that_a_sum_uses():
+    fig = memory_layout.draw_lines()
+    [ax] = fig.axes
+    filled = {0: [], -2: [], -4: []}  # steps 1, 2 and 16, from above
+    for patch in ax.patches:
+        if patch.get_fill():
+            assert patch.get_width() == 1
+            filled[patch.get_y()].append(patch.get_x())
+    plt.close(fig)
+    assert list(filled.values()) == [list(range(32)), list(range(0, 32, 2)), [0, 16]]
 
 
 def test_ns_per_number_shares_a_call_among_its_numbers():
