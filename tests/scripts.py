@@ -63,6 +63,7 @@ SCRIPTS = {
     "vectorization": timed("vectorization_timing.png", N="100", SIZES="[1, 2, 3, 10, 20, 50, 100]"),
     "memory_layout": timed(
         "memory_layout_efficiency.png",
+        "cache_lines.png",
         ROWS="8",
         COLUMNS="64",
         SHORT="32",
