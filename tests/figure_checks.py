@@ -186,7 +186,10 @@ def bad_image(path: Path) -> list[str]:
         return [f"{path.name} is no picture: {error}"]
     complaints = []
     if pixels.shape[1] < MIN_WIDTH:
-        complaints.append(f"{path.name} is {pixels.shape[1]} pixels wide")
+        complaints.append(
+            f"{path.name} is {pixels.shape[1]} pixels wide, not {MIN_WIDTH} or more: make it at "
+            "least 6 inches wide"
+        )
     if np.ptp(pixels[..., :3]) == 0:
         complaints.append(f"{path.name} is blank")
     return complaints

@@ -26,6 +26,7 @@ from conftest import (
 )
 from figure_checks import bad_image, complaints, first_column, table_in, tables_in
 from matplotlib.testing.compare import compare_images
+from matplotlib.testing.exceptions import ImageComparisonFailure
 from PIL import Image
 from scripts import SCRIPTS
 from tour import Line
@@ -88,10 +89,7 @@ def test_alone_in_a_folder_it_draws_exactly_its_figures(run_of, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_stands_alone(name):
-    """It imports the standard library, torch, numpy and matplotlib, and shadows no module.
-
-    Nor does it keep a path, or text that a Windows console cannot print.
-    """
+    """It imports the standard library, torch, numpy and matplotlib."""
     imported = set()
     for node in ast.walk(ast.parse(code_of(name))):
         if isinstance(node, ast.Import):
@@ -103,22 +101,40 @@ def test_it_stands_alone(name):
     if name != "check_environment":
         allowed.update(["torch", "numpy", "matplotlib", "mpl_toolkits"])
     assert imported <= allowed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_shadows_no_module(name):
     assert name not in sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_console_can_print_it(name):
+    """Windows' do not know all of UTF-8."""
     assert code_of(name).isascii()
+
+
+@pytest.mark.parametrize("name", TOURS)
+def test_timed_tour_can_run_on_another_device(name):
+    if SCRIPTS[name].timing:
+        assert 'DEVICE = os.environ.get("DEVICE", ' in code_of(name)
 
 
 @pytest.mark.parametrize(("name", "figure"), FIGURES)
 def test_figure_is_fit_to_project(run_of, name, figure):
-    assert bad_image(run_of(name).figures[figure]) == []
-    assert bad_image(lecture_figure(figure)) == []
+    hold(bad_image(run_of(name).figures[figure]) + bad_image(lecture_figure(figure)))
 
 
 @pytest.mark.parametrize(("name", "figure"), NOT_TIMING)
 def test_lecture_figure_is_what_the_script_draws(run_of, name, figure):
     """Whatever the user's matplotlibrc says: the run has one with TASTE."""
     drawn = run_of(name).figures[figure]
-    difference = compare_images(lecture_figure(figure), drawn, tol=1)
-    assert difference is None, f"run tests/record.py {name}, look at the picture, git add it"
+    try:
+        differs = compare_images(lecture_figure(figure), drawn, tol=1) is not None
+    except ImageComparisonFailure:  # they have different sizes
+        differs = True
+    if differs:
+        hold([f"run tests/record.py {name}, look at {figure}, git add it"])
 
 
 def example_of(name: str, figure: str) -> list[str]:

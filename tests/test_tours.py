@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import matplotlib
 import notebooks
 import pytest
 import torch
@@ -106,6 +107,7 @@ SPOILED_LAYOUT = {
     "a variable shared": ("\nHERE", "\nx = 1\nHERE", "line 12: this cell shows nothing and"),
     "a seed shared": ("\nHERE", "\ntorch.manual_seed(0)\nHERE", "line 12: this cell shows nothing"),
     "no comment": (f"\n{FIGURE_LINES}", "", "this cell shows nothing and defines more"),
+    "a user's colours": ("plt.rcdefaults()\n", "", "draws begins with plt.rcdefaults()"),
 }
 SPOILED_CELL = {
     "a figure without a title": ('ax.set_title("A finding")\n', "", "no title"),
@@ -115,6 +117,7 @@ SPOILED_CELL = {
     "a wildcard for two lines": ("# version: ...\n# four: 4", "# ...", "got: four: 4"),
     "nothing but wildcards": ("# figure: figures/small.png", "# ..., ...", "nothing but wildcards"),
     "an example of nothing": (ROWS, "# ...", "nothing but wildcards"),
+    "an example not recorded": (f"\n{ROWS}", "", "nothing is recorded: run tests/record.py"),
     "an example too short": ("\n# n = 2  1.25e-03 ms", "", "(no more)\n     got: a takes"),
     "an example's row renamed": ("# n = 2 ", "# m = 2 ", "expected: m = 2"),
     "an example's words changed": ("as long as b\n\n#", "as long as c\n\n#", "as long as c"),
@@ -126,17 +129,20 @@ SPOILED_CELL = {
     "a warning": ("print(row(1000))", "print(row(1000))\nplt.legend()", "UserWarning: No artists"),
     "another cell's variable": ("print(row(1000))", "print(row(1000), x)", "NameError: name 'x'"),
     "no seed": ("torch.manual_seed(0)\n", "", "expected: x:   tensor([1.5410])"),
-    "a setting left behind": (
-        "print(row(1000))",
-        "torch.set_printoptions(precision=2)\nprint(row(1000))",
-        "the cell changes the print options",
-    ),
     "a figure not named": (
         FIGURE_LINES,
         'print("drawn")\n# Output:\n# drawn',
         "wrote the figures ['small.png'], but names []",
     ),
     "a figure not drawn": ("fig.savefig", "str", "wrote the figures [], but names ['small.png']"),
+}
+SETTINGS = {
+    "default dtype": "torch.set_default_dtype(torch.float64)",
+    "default device": "torch.set_default_device('meta')",
+    "grad mode": "torch.set_grad_enabled(False)",
+    "number of threads": "torch.set_num_threads(torch.get_num_threads() + 1)",
+    "print options": "torch.set_printoptions(precision=2)",
+    "rcParams": "plt.rcParams['font.size'] = 77",
 }
 SPOILED_NOTEBOOKS = {  # each of these small tours is spoiled in several places
     "first": {
@@ -321,9 +327,28 @@ def test_spoiled_cell_is_caught_and_no_other(old, new, complaint, tmp_path, monk
         found = alone(small, cell, tmp_path / cell.heading)
         if found:
             caught.append("\n".join(found))
-    torch.set_printoptions(profile="default")
     assert len(caught) == 1
     assert complaint in caught[0]
+
+
+@pytest.fixture
+def settings_come_back():
+    number_of_threads = torch.get_num_threads()
+    with matplotlib.rc_context():
+        yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+    torch.set_num_threads(number_of_threads)
+    torch.set_printoptions(profile="default")
+
+
+@pytest.mark.usefixtures("settings_come_back")
+@pytest.mark.parametrize(("setting", "code"), SETTINGS.items())
+def test_setting_left_behind_is_caught(setting, code, tmp_path):
+    small = write_small(tmp_path / "small.py", ("print(row(1000))", f"{code}\nprint(row(1000))"))
+    *_, clock = small.showing
+    assert f"the cell changes the {setting}" in tour.alone(small, clock, tmp_path)[1]
 
 
 def test_timing_figure_that_shows_no_printed_times_is_caught(tmp_path):

@@ -202,6 +202,9 @@ def form(tour: Tour) -> list[str]:
                     f"line {node.lineno}: this cell shows nothing and defines more than "
                     "functions, classes and CONSTANTS"
                 )
+    code = "\n".join(cell.code for cell in tour.code)
+    if "matplotlib" in code and "plt.rcdefaults()" not in code:
+        complaints.append("a tour that draws begins with plt.rcdefaults()")
     first = tour.cells[0]
     if first.kind != MARKDOWN or not "\n".join(first.lines).startswith("# # "):
         complaints.append("the first cell is no text with a title")
@@ -258,8 +261,8 @@ def defines(node: ast.stmt) -> bool:
 def promise(cell: Cell) -> list[str]:
     """What is wrong with a cell's output comment, whatever the cell prints."""
     comment = cell.lines[cell.comment :]
-    if not comment:
-        return [f"no {EXACT!r} says what the cell prints"]
+    if comment == (EXAMPLE,):
+        return ["nothing is recorded: run tests/record.py"]
     if not re.search(r"\w", " ".join(comment[1:])):
         return [f"{comment[0]!r} has nothing but wildcards under it"]
     if not all(line.startswith("#") for line in comment):
