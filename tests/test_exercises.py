@@ -59,7 +59,7 @@ IN_TOURS = [
         "gradient_geometry",
         "(4.0, 1.5)",
         "(0.0, 2.5)",
-        "x = [0.0, 2.5], h(x) = 12.5: grad [0.0, 10.0], tangent [-5.0, 0.0]",
+        "x = [0.0, 2.5], q(x) = 12.5: grad [0.0, 10.0], tangent [-5.0, 0.0]",
     ),
     Exercise(
         "gradient_geometry",
