@@ -238,7 +238,8 @@ for d in (2, 10, 100, 1000):
 #   gradient, at the rate -||grad||, and orthogonal to the gradient the rate is 0.
 # - The gradient is orthogonal to the level set, and the normal (grad, -1) to the tangent plane.
 # - For d = 1000, the best of 10,000 random directions reaches about an eighth of the steepest rate.
-#   Difference quotients along the axes take 1001 evaluations of f. Our f and its gradient take the arithmetic of 2.5.
+#   Difference quotients along the axes take 1001 evaluations of f. Our f and its gradient together
+#   take the arithmetic of 2.5.
 
 # %% [markdown]
 # ## The figures

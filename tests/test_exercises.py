@@ -269,7 +269,7 @@ IN_PROGRAMS = [
         "doublewell, 1.3, 0.3623, max_iters=1",
         "[doublewell] final w=6.500...e-01, final L=2.380...e-01, iters=1",
     ),
-    Exercise("gd_nd_torch", "", "", "1000 19 gradient ...", "--eta 0.75"),
+    Exercise("gd_nd_torch", "", "", "1000 12 gradient ...", "--eta 0.9"),
     Exercise("gd_nd_torch", "", "", "2 80 max_iters ...", "--d 2 --eta 2"),
     Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 1.4", "2... iterations, stop: gradient..."),
     Exercise("gd_nd_torch", "FIT_ETA = 1.0", "FIT_ETA = 2.0", "... iterations, stop: diverged..."),
