@@ -383,9 +383,7 @@ def main(options: list[str]) -> None:
 # The rest draws the figure, checks arguments and starts main().
 
 
-def draw_diagnostics(
-    runs: dict[int, dict], fit: dict, L_star: float, eta: float
-) -> plt.Figure:
+def draw_diagnostics(runs: dict[int, dict], fit: dict, L_star: float, eta: float) -> plt.Figure:
     """Draw four diagnostics over k: of the vector runs by dimension, and of the matrix run fit."""
     k_max = max(len(hist["k"]) for hist in runs.values())
     norm = 5 * abs(1 - eta) ** np.arange(k_max)
