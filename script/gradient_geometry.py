@@ -44,7 +44,7 @@ def gradient(function: Callable, x: torch.Tensor) -> torch.Tensor:
 #     f(x + t delta) = ||x||^2 / 2 + t (x @ delta) + t^2 / 2 = f(x) + t (grad @ delta) + t^2 / 2
 #
 # So for this f the quotient is the rate plus t / 2: too large by 0.05 for t = 0.1, and by 0.005 for
-# t = 0.01. (float32 rounds f by less than 1e-7, so the quotients by some 1e-5 for t = 0.01. Three
+# t = 0.01. (float32 rounds f by some 1e-7, so the quotient by some 1e-5 for t = 0.01. Three
 # decimals do not show this. gradients_and_convexity.py asks for more digits, and takes float64.)
 #
 # The cell takes x = (1, 0.75), where ||grad|| = 1.25, and four directions: (0.8, 0.6) = grad / 1.25
