@@ -29,10 +29,10 @@ FIGURES = (HERE.parent if HERE.name == "script" else HERE) / "figures"
 # %% [markdown]
 # ## One step
 #
-# A step computes the loss, its gradient by `backward`, the norm of the gradient (a training loop
-# prints it), and the update of w under `no_grad`. (gd_nd_torch.py has the whole loop, and
-# autograd_tour.py explains `backward` and `no_grad`.) The gradient of ||w||^2 / 2 is w, so a step
-# with eta = 0.5 halves w.
+# A step computes the loss, its gradient by `backward`, the norm of the gradient (training watches
+# it, to see when to stop), and the update of w under `no_grad`. (gd_nd_torch.py has such a loop,
+# and autograd_tour.py explains `backward` and `no_grad`.) The gradient of ||w||^2 / 2 is w, so a
+# step with eta = 0.5 halves w.
 #
 # We write the update in two ways. `w.sub_(w.grad, alpha=eta)` subtracts eta times the gradient from
 # w, in w's own memory. `w -= eta * w.grad` does the same as `w.sub_(eta * w.grad)`: it stores eta
@@ -69,6 +69,10 @@ print(f"w -= 0.5 * w.grad:         ||grad|| = {norm:.4f}, new w = {w.tolist()}")
 # `backward` of `w.dot(w)` makes two products, one for each factor w: a number times w. The gradient
 # is their sum. PyTorch stores it in the memory of one of the products, which is not used any more.
 # So `backward` writes three vectors, but makes only two new ones.
+#
+# (How an operation is written matters. The loop of gd_nd_torch.py has `(w * w).sum()`,
+# `(w.grad * w.grad).sum()` and `w -= eta * w.grad`. So it moves 18 vectors in a step, and makes
+# five new ones.)
 
 # %%
 moved = 0
@@ -94,11 +98,10 @@ print("vectors moved:", moved)
 # ## How long do twelve vectors take?
 #
 # A copy of a vector moves two: it reads one and writes one. So we measure a copy of ten million
-# numbers, multiply its time by six, and scale the result to d numbers. This is a rough yardstick,
-# not a bound: writing can cost more than reading, and short vectors stay in the cache, a small and
-# fast memory in the processor for numbers that were used lately. Compare it with the time of a
-# step. The function `milliseconds` calls a function many times, in one thread, and returns the
-# median of the times.
+# numbers, multiply its time by six, and scale the result to d numbers. This is a rough estimate. It
+# is too long for short vectors, which stay in the cache, a small and fast memory in the processor
+# for numbers that were used lately. Compare it with the time of a step. The function `milliseconds`
+# calls a function many times, in one thread, and returns the median of the times.
 
 # %%
 # for a GPU: DEVICE=cuda python script/gd_nd_cost.py, or edit the next line
@@ -120,8 +123,11 @@ def copy_milliseconds():
 def step_milliseconds(d):
     """The time of a step with d numbers, in ms."""
     w = torch.ones(d, device=DEVICE, requires_grad=True)
-    # with a tiny eta, w stays near 1 in thousands of steps
-    return milliseconds(lambda: step(w, lambda: w.sub_(w.grad, alpha=1e-5)))
+
+    def update():
+        w.sub_(w.grad, alpha=1e-5)  # with a tiny eta, w stays near 1 in thousands of steps
+
+    return milliseconds(lambda: step(w, update))
 
 # %%
 copy = copy_milliseconds()
@@ -138,9 +144,9 @@ for d in [1, LONG // 10, LONG]:
 # ## What the times say
 #
 # For d = 1 there is next to nothing to move: this is the time of the calls alone, from Python to
-# PyTorch and inside it. If the calls were all, d = 10,000,000 would take no longer. If moving
-# vectors were the rest, a step would take about as long as its 12 vectors. Where the last line
-# shows far more (twice as much, say), something else may cost time.
+# PyTorch and inside it. A larger d needs the same calls, so the rest of its time has another cause.
+# On the lecture's machine a step for d = 1,000,000 takes about as long as its 12 vectors. But for
+# d = 10,000,000 it takes more than 1.5 times as long as they do. What else costs time there?
 #
 # ## Two new vectors in every step
 #
@@ -151,17 +157,17 @@ for d in [1, LONG // 10, LONG]:
 # variables of `KEEP`, by which malloc keeps unused memory.
 #
 # `w.grad = None` gives the gradient's memory back, so each `backward` makes its two vectors anew.
-# Ten million numbers have 9,766 pages. If the explanation is right, a step has 19,532 page faults
-# as usual, and without them, when malloc keeps its memory, it takes less time.
+# Ten million numbers have 9,766 pages. If this is what costs time, a step has 19,532 page faults as
+# usual. And when malloc keeps its memory, a step has none, and takes less time.
 #
 # ## The experiment
 #
 # malloc reads the variables when a program starts. So the experiment is a small program in a
-# string, which we start twice: as usual, and with the variables. For each d it makes 5 steps to warm
-# up, because malloc has nothing to keep before the first one. Then it times 15 steps, counts their
-# page faults (not on Windows), and reports the medians. For the largest d it also measures two
-# other updates: `w -= eta * w.grad`, and PyTorch's own `torch.optim.SGD`, which computes the same
-# as `w.sub_(w.grad, alpha=eta)`.
+# string, which we start twice: as usual, and with the variables. For each d it makes 5 steps to
+# warm up, because malloc has nothing to keep before the first one. Then it times 15 steps, counts
+# their page faults (not on Windows), and reports the medians. For the largest d it also measures
+# two other updates. One is `w -= eta * w.grad`. The other is by PyTorch's own `torch.optim.SGD`, an
+# object that knows w and eta. Its method `step` computes the same as `w.sub_(w.grad, alpha=eta)`.
 
 # %%
 KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -203,22 +209,42 @@ def measure(function):
         counts.append(page_faults() - faults_before)
     return 1000 * median(seconds), median(counts)
 
+def measure_step(d):
+    w = torch.ones(d, device=device, requires_grad=True)
+
+    def update():
+        w.sub_(w.grad, alpha=1e-5)
+
+    return measure(lambda: step(w, update))
+
+def measure_other_updates(d):
+    w = torch.ones(d, device=device, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=1e-5)
+    by_sgd = measure(lambda: step(w, optimizer.step))
+
+    def update():
+        w.sub_(1e-5 * w.grad)
+
+    return {
+        "torch.optim.SGD": by_sgd,
+        "w -= eta * w.grad": measure(lambda: step(w, update)),
+    }
+
 torch.set_num_threads(1)
-results = {"a step": [], "faults": []}
 device = sys.argv[1]
 sizes = json.loads(sys.argv[2])
+times = []
+faults = []
 for d in reversed(sizes):  # from large to small: small ones leave memory that large ones could use
-    w = torch.ones(d, device=device, requires_grad=True)
-    ms, faults = measure(lambda: step(w, lambda: w.sub_(w.grad, alpha=1e-5)))
-    results["a step"].insert(0, ms)  # in front of the larger sizes
-    results["faults"].insert(0, faults)
+    ms, count = measure_step(d)
+    times.append(ms)
+    faults.append(count)
     if d == sizes[-1]:
-        optimizer = torch.optim.SGD([w], lr=1e-5)
-        results["w.sub_(w.grad, alpha=eta)"] = ms, faults
-        results["torch.optim.SGD"] = measure(lambda: step(w, optimizer.step))
-        results["w -= eta * w.grad"] = measure(lambda: step(w, lambda: w.sub_(1e-5 * w.grad)))
-        del optimizer
-    del w
+        updates = {"w.sub_(w.grad, alpha=eta)": (ms, count)}
+        updates.update(measure_other_updates(d))
+times.reverse()  # from small to large again
+faults.reverse()
+results = {"a step": times, "faults": faults, "updates": updates}
 print(json.dumps(results))
 """
 
@@ -232,22 +258,21 @@ def run_program(variables: dict) -> dict:
     return json.loads(run.stdout)
 
 def draw_steps(steps: list, keep: list, twelve_vectors: list) -> plt.Figure:
-    """The times (ms) over SIZES, as usual and with KEEP, on log axes and on linear axes."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
-    for ax in axes:
-        ax.plot(SIZES, steps, "o-", color="#D55E00", label="a step")
+    """The times (ms) over SIZES, with KEEP on log axes, and as usual too on linear axes."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 4), layout="constrained")
+    for ax in (left, right):
         ax.plot(SIZES, keep, "s--", color="#0072B2", label="a step, KEEP")
         ax.plot(SIZES, twelve_vectors, ":", color="0.4", label="12 vectors")
         ax.set(xlabel="numbers in w, d", ylabel="time (ms)")
-    axes[0].set(xscale="log", yscale="log", ylim=(min(keep) / 3, None))
-    axes[0].set_title("Small d costs calls, large d costs vectors")
-    axes[1].set_title("The same times on linear axes")
-    axes[0].legend(frameon=False)
+    left.set(xscale="log", yscale="log", ylim=(min(keep) / 3, None))
+    left.set_title("Small d costs calls,\nlarge d costs vectors")
+    right.plot(SIZES, steps, "o-", color="#D55E00", label="a step")
+    ticks = [0, SIZES[-1] / 2, SIZES[-1]]
+    right.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     ratio = steps[-1] / keep[-1]
-    fig.suptitle(
-        f"d = {SIZES[-1]:,}: a step is {ratio:.1f} times as fast"
-        " when malloc is told to keep freed memory"
-    )
+    right.set_title(f"d = {SIZES[-1]:,}: {ratio:.1f} times as fast\nwith freed memory kept (KEEP)")
+    handles, labels = right.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     machine = f"{platform.system()} {platform.machine()}, torch {torch.__version__}, {DEVICE}"
     fig.supxlabel(machine, size=7)
     return fig
@@ -282,9 +307,8 @@ for i, d in enumerate(SIZES):
         f"{d:10,} {usual['a step'][i]:8.3f} {keep['a step'][i]:13.3f} {twelve_vectors[i]:11.3f}"
         f" {usual['faults'][i]:7,} {keep['faults'][i]:13,}"
     )
-for update in ["w.sub_(w.grad, alpha=eta)", "torch.optim.SGD", "w -= eta * w.grad"]:
-    ms, faults = usual[update]
-    ms_keep, faults_keep = keep[update]
+for update, (ms, faults) in usual["updates"].items():
+    ms_keep, faults_keep = keep["updates"][update]
     print(f"{update:<25}  as usual {ms:6.1f} ms, {faults:6,} faults;", end="  ")
     print(f"KEEP {ms_keep:6.1f} ms, {faults_keep:,} faults")
 if math.isnan(faults):
@@ -307,33 +331,34 @@ save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.pn
 # %% [markdown]
 # ## What the table says
 #
-# - As long as `a step` hardly grows from row to row, the calls cost more than the vectors. From the
-#   row on in which it is twice the time of d = 1, the vectors cost more. This is how to find out
-#   which of the two costs your own training pays.
+# - As long as `a step` hardly grows from row to row, the calls cost more than the vectors. On the
+#   lecture's machine this is so up to 1,000 numbers. For 100,000 a step takes three to four times
+#   as long as for d = 1, so the vectors cost more. Try this with your own training: if twice the
+#   numbers hardly take longer, you pay for calls.
 # - In the row of 10,000,000 the lecture's machine counts the 19,532 page faults of two new vectors
-#   as usual, and none with the variables. Compare the two times of this row.
-# - In the row of 8,000,000 a vector is a little below 32 MiB, and malloc keeps it. Still there may
-#   be page faults, because malloc also gives memory back if much of it is unused. The variables
-#   stop this, too.
-# - With the variables all three updates have no page faults at 10,000,000. As usual
-#   `w -= eta * w.grad` has half as many again, because it makes a third new vector in each step.
-#   With the variables it still has to write this vector and read it again.
-# - `12 vectors` says how the time grows with d, not what it is: a step may well beat it.
+#   as usual, and none with the variables. With them a step is nearly twice as fast.
+# - Without page faults, from 1,000,000 numbers on, a step takes there between 0.6 and 1 times as
+#   long as its `12 vectors`. The estimate is rough, but a step pays for vectors, not much else.
+# - In the row of 8,000,000 a vector is a little below 32 MiB, and malloc keeps it. But malloc also
+#   gives memory back if much of it is unused, and a step leaves two vectors unused. On the
+#   lecture's machine this row has some 7,800 page faults in one run, those of one vector, and none
+#   in the next. (In inplace.py only one vector is unused.) How much is too much depends on the
+#   vectors that came before. So there the first look has such page faults already for
+#   d = 1,000,000, and takes longer than the table says.
+# - As usual `w -= eta * w.grad` has half as many page faults again, because it makes a third new
+#   vector in each step, and takes 1.2 to 1.3 times as long as the other updates. With the variables
+#   it still moves 14 vectors instead of 12, a difference that noise may hide.
 #
-# Small differences mean nothing, because other programs use the machine as well. In rows without
-# page faults the variables have nothing to remove, and a step with them may even be slower.
-#
-# Another system may show no page faults, or fewer: macOS, Windows and some Linux systems have
-# another malloc, and on an NVIDIA GPU PyTorch itself keeps freed memory.
+# Small differences mean nothing, because other programs use the machine as well. Another system may
+# show no page faults, or fewer: inplace.py says which.
 #
 # ## What to take away
 #
 # - A step with few numbers costs its calls. A step with many costs the vectors that it reads and
-#   writes, not its arithmetic. So count vectors.
-# - On the CPU, with glibc's malloc on Linux and tensors above 32 MiB that are new in each step, it
-#   can help to start the program with the two variables:
-#   `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. The price: the program
-#   keeps its freed memory until it ends, and no other program can use it.
+#   writes, not the arithmetic (which gradient_geometry.py counts). So count vectors.
+# - Where vectors above 32 MiB are new in each step, it can help to start the program with the two
+#   variables: `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. inplace.py
+#   says where this works, and what it costs.
 #
 # ## Try it
 #

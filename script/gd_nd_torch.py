@@ -21,12 +21,12 @@ one tensor of any shape, or a list of tensors. For a list, the loop is this:
 
 The function gd_nd_torch below is this loop with a log and rules for stopping. Then come three
 losses: of a vector, of a matrix, of a list of tensors. Each function show_... prints a table, and
-says why it looks so. What to look for: d itself does not slow the loop down. What matters is how
-strongly the loss is curved, and how differently in different directions.
+says why it looks so. What to look for: d alone does not change the number of iterations. What
+matters is how strongly the loss is curved, and how differently in different directions.
 
 Try it. Predict first, then run.
 
-1. How many iterations do the runs of show_vectors take for eta = 0.75? Use the option --eta.
+1. How many iterations do the runs of show_vectors take for eta = 0.9? Use the option --eta.
 2. Why does a run of show_vectors stop for eta = 2? Use --d 2 --eta 2 and look at "stop".
 3. Does the run of show_matrix reach the minimum for eta = 1.4? And for eta = 2? Change FIT_ETA.
 """
@@ -74,7 +74,7 @@ def gd_nd_torch(
     Raises ValueError if an argument makes no sense. The message names the argument.
     """
     if torch.is_tensor(params):
-        tensors = [params]
+        tensors = [params]  # for the loops below; L_fn gets the tensor itself
     else:
         params = list(params)
         tensors = params
@@ -107,7 +107,7 @@ def gd_nd_torch(
             hist["stop"] = "gradient"
             break
 
-        # update: momentum and Adam, in later lectures, take another step from the same gradient
+        # update: momentum and Adam, in later lectures, use the gradient differently here
         with torch.no_grad():
             for w in tensors:
                 w -= eta * w.grad
@@ -180,7 +180,7 @@ def least_squares(device: str) -> tuple[Loss, torch.Tensor, torch.Tensor]:
     """
     torch.manual_seed(0)
     n = 200
-    X = torch.randn(n, 5) * torch.tensor([1.0, 1.0, 1.0, 1.0, 0.5])  # the last column is smaller
+    X = torch.randn(n, 5) * torch.tensor([1.0, 1.0, 1.0, 1.0, 0.5])  # the eigenvalues shall differ
     Y = X @ torch.randn(5, 3) + torch.randn(n, 3)
     W_star = torch.linalg.lstsq(X, Y).solution.to(device)
     eigenvalues = torch.linalg.eigvalsh(X.T @ X / n)
@@ -207,11 +207,12 @@ def show_matrix(device: str) -> tuple[dict, float]:
     The gradient is X^T (XW - Y) / n. It is 0 at the minimiser W*, so it equals X^T X (W - W*) / n.
     A step therefore multiplies W - W* by the matrix I - eta X^T X / n. Take a column of W - W* that
     is an eigenvector of X^T X / n: the step multiplies it by 1 - eta * eigenvalue, as it multiplies
-    w by 1 - eta above, where all eigenvalues are 1. Every column is a sum of eigenvectors. The
-    slowest part shrinks by 1 - 0.28 in each step, and for eta > 2 / 1.16 = 1.72 one part grows.
+    w by 1 - eta above, where all eigenvalues are 1. Every column is a sum of eigenvectors. A step
+    multiplies the slowest part by 1 - 0.28 = 0.72, and for eta > 2 / 1.16 = 1.72 one part grows.
 
-    At the end ||W - W*|| is at most ||grad|| divided by the smallest eigenvalue. The function
-    torch.linalg.lstsq solves least squares without a loop, and finds the same W*.
+    The function torch.linalg.lstsq finds W* without a loop. How close to it is W at the end? By the
+    formula above, the gradient is W - W* with each part multiplied by its eigenvalue, which is at
+    least 0.28. So ||grad|| >= 0.28 ||W - W*||, and ||W - W*|| is at most ||grad|| / 0.28.
     """
     L_fn, W_star, eigenvalues = least_squares(device)
     smallest = eigenvalues[0].item()
@@ -234,7 +235,8 @@ def show_matrix(device: str) -> tuple[dict, float]:
 def network(device: str) -> tuple[Loss, list[torch.Tensor]]:
     """The loss of a network with two layers on 8 labelled points, and its four parameters.
 
-    losses_and_models.py introduces the network, its loss and its data.
+    For this script any loss of several tensors will do. A later one, losses_and_models.py, explains
+    the network, its loss and its data.
     """
     torch.manual_seed(0)
     X = torch.randn(8, 5).to(device)
@@ -296,8 +298,10 @@ def show_steps(device: str) -> None:
 
     By Taylor L(w + delta) is about L(w) + grad @ delta. The step is delta = -eta * grad, so it
     should take eta ||grad||^2 off the loss. For small eta the prediction is nearly right. Here the
-    steps take off less, the more so the larger eta is, and the last one raises the loss. For
-    ||w||^2 / 2 the ratio in the last column is 1 - eta/2.
+    steps take off less, the more so the larger eta is, and the last one raises the loss. The 37.5
+    cannot be right: the loss is 12.5 and never negative. For ||w||^2 / 2 the ratio in the last
+    column is 1 - eta/2, which is 1/2 for eta = 1, the step to the minimum. This helps to choose eta
+    when the eigenvalues are not known: if the ratio is below 1/2, halve eta and try again.
     """
     print("\nwhat one step takes off the loss")
     print("loss         eta  predicted   actual  actual / predicted")
@@ -311,7 +315,7 @@ def show_steps(device: str) -> None:
 
 
 def show_plateau() -> None:
-    """Ask the plateau metric, the difference of successive losses, with two step sizes. It prints:
+    """Show the plateau metric, the difference of successive losses, for two etas. It prints:
 
         is the loss still improving? ||w||^2 / 2 from w = 5
           eta  |L(w_1) - L(w_0)|  L(w_0) - L*
@@ -330,12 +334,15 @@ def show_plateau() -> None:
 
 
 def main(options: list[str]) -> None:
-    """Show all this, as the options say, and draw the runs. At the end it prints:
+    """Print the tables above with the given options, and draw the runs. At the end it prints:
 
         figure: ...gd_nd_diagnostics.png
 
-    The figure has a panel for each diagnostic of the history, over k. The vector runs lie on top
-    of each other and of the theory. The matrix run, the crosses, is slower.
+    The figure has a panel for each diagnostic of the history, over k. The vector runs lie on top of
+    each other and of the theory, so their markers take turns: each d has one at every fourth k. The
+    matrix run, the crosses, is slower. In two panels its crosses end early: gap and plateau are
+    differences of losses near L* = 1.369. float32 has some 7 digits, so a difference below 1e-5 L*
+    is too inexact to be drawn.
     """
     devices = ["cpu"]
     if torch.cuda.is_available():
@@ -354,7 +361,7 @@ def main(options: list[str]) -> None:
     dimensions = sorted(set(args.d))
     if len(dimensions) > 4 or dimensions[0] < 1 or dimensions[-1] > 10**8:
         parser.error(f"argument --d: must be up to 4 whole numbers from 1 to 10^8, got {args.d}")
-    if not 0 < torch.tensor(args.eta).item() < math.inf:
+    if not 0 < torch.tensor(args.eta).item() < math.inf:  # 1e-50 is 0 in float32
         parser.error(f"argument --eta: must be positive and finite in float32, got {args.eta}")
 
     runs = show_vectors(dimensions, args.eta, args.device)
@@ -376,12 +383,10 @@ def main(options: list[str]) -> None:
 # The rest draws the figure, checks arguments and starts main().
 
 
-def draw_diagnostics(
-    runs: dict[int, dict], fit: dict, L_star: float, eta: float
-) -> plt.Figure:
+def draw_diagnostics(runs: dict[int, dict], fit: dict, L_star: float, eta: float) -> plt.Figure:
     """Draw four diagnostics over k: of the vector runs by dimension, and of the matrix run fit."""
     k_max = max(len(hist["k"]) for hist in runs.values())
-    norm = abs(1 - eta) ** np.arange(k_max) * 5
+    norm = 5 * abs(1 - eta) ** np.arange(k_max)
     loss = norm**2 / 2
     panels = [
         ("L(w)", r"loss  $L(w_k)$", loss),
@@ -389,20 +394,21 @@ def draw_diagnostics(
         ("||grad||", r"gradient  $\|\nabla L(w_k)\|$", norm),
         ("|dL|", r"plateau  $|L(w_{k+1}) - L(w_k)|$", abs(np.diff(loss))),
     ]
-    # four sizes, so that all four can be seen where they lie on top of each other
-    markers = [("o", 11, "#0072B2"), ("s", 8, "#009E73"), ("D", 4.5, "#CC79A7"), (".", 3, "black")]
+    markers = [("o", "#0072B2"), ("s", "#009E73"), ("D", "#CC79A7"), ("^", "black")]
 
     plt.rcdefaults()
-    fig, axes = plt.subplots(2, 2, figsize=(8, 6), sharex=True, layout="constrained")
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.6), sharex=True, layout="constrained")
     for ax, (key, label, theory) in zip(axes.flat, panels, strict=True):
         ax.semilogy(theory, color="#E69F00", linewidth=2, zorder=1, label="theory")
-        for d, (marker, size, color) in zip(runs, markers, strict=False):
-            style = {"markersize": size, "color": color, "fillstyle": "none", "markevery": 3}
-            ax.semilogy(runs[d][key], marker, label=f"d = {d:,}", **style)
+        for i, d in enumerate(runs):
+            marker, color = markers[i]
+            values = runs[d][key]
+            first = min(i, len(values) - 1)  # the first k with a marker, then every fourth
+            style = {"color": color, "fillstyle": "none", "markevery": (first, 4)}
+            ax.semilogy(values, marker, label=f"d = {d:,}", **style)
         values = np.array(fit[key])
         if key in ("gap", "|dL|"):
-            # a loss is rounded by some 1e-7 L*: smaller differences of losses show this alone
-            values[values < 1e-5 * L_star] = np.nan
+            values[values < 1e-5 * L_star] = np.nan  # NaN is not drawn
         label_of_fit = rf"least squares, $\eta = {FIT_ETA:g}$"
         ax.semilogy(values, "x", color="#D55E00", markersize=4, label=label_of_fit)
         ax.set_ylabel(label)
@@ -433,7 +439,7 @@ def check_arguments(
     for w in tensors:
         if not torch.is_tensor(w) or w.dtype not in (torch.float32, torch.float64):
             raise ValueError(f"params must be tensors of float32 or float64, got {w}")
-        if not w.is_leaf:
+        if not w.is_leaf:  # backward() puts no gradient there
             raise ValueError("params must not be the results of operations")
         if w.numel() == 0 or not w.isfinite().all():
             raise ValueError(f"params must hold finite numbers, got {w}")
@@ -452,7 +458,7 @@ def check_arguments(
     L = L_fn(params)
     if not torch.is_tensor(L) or L.shape != () or not L.requires_grad:
         raise ValueError(f"L_fn must return a tensor of shape () computed from params, got {L}")
-    if None in torch.autograd.grad(L, tensors, allow_unused=True):
+    if None in torch.autograd.grad(L, tensors, allow_unused=True):  # None: L does not depend on it
         raise ValueError("L_fn must use every tensor of params, got a loss that leaves one out")
 
 

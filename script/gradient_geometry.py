@@ -5,7 +5,7 @@
 # Its dot product with a direction, a vector of length 1, is the rate at which f changes along this
 # direction. So the gradient tells us along which direction f falls fastest, along which directions
 # the rate is 0, and how the tangent plane of the graph of f is tilted. We look at two dimensions,
-# where all this can be drawn, and then compare the gradient with its rivals in 1000 dimensions.
+# where all this can be drawn, and then try random directions in 1000 dimensions instead.
 
 # %%
 import math
@@ -44,32 +44,35 @@ def gradient(function: Callable, x: torch.Tensor) -> torch.Tensor:
 #     f(x + t delta) = ||x||^2 / 2 + t (x @ delta) + t^2 / 2 = f(x) + t (grad @ delta) + t^2 / 2
 #
 # So for this f the quotient is the rate plus t / 2: too large by 0.05 for t = 0.1, and by 0.005 for
-# t = 0.01. The cell takes x = (1, 0.75), where ||grad|| = 1.25. So (0.8, 0.6) = grad / 1.25 is the
-# direction along the gradient. The last direction is the axis of x_2, and its rate is a partial
-# derivative. (Figure 3.2, at the end, shows the four directions.)
+# t = 0.01. (float32 rounds f by some 1e-7, so the quotient by some 1e-5 for t = 0.01. Three
+# decimals do not show this. gradients_and_convexity.py asks for more digits, and takes float64.)
+#
+# The cell takes x = (1, 0.75), where ||grad|| = 1.25, and four directions: (0.8, 0.6) = grad / 1.25
+# along the gradient, its opposite, one orthogonal to the gradient, and (0, 1) along the axis of
+# x_2, whose rate is the partial derivative df/dx_2. (Figure 3.2, at the end, shows all four.)
 
 # %%
 x = torch.tensor([1.0, 0.75])
 grad = gradient(f, x)
 print("grad:", grad)
-print("direction               grad @ delta  t = 0.1  t = 0.01")
+print("direction                   grad @ delta  t = 0.1  t = 0.01")
 for name, direction in (
     ("along the gradient", [0.8, 0.6]),
     ("against the gradient", [-0.8, -0.6]),
-    ("orthogonal to it", [0.6, -0.8]),
+    ("orthogonal to the gradient", [0.6, -0.8]),
     ("uphill, but less steep", [0.0, 1.0]),
 ):
     delta = torch.tensor(direction)
     quotient_1 = (f(x + 0.1 * delta) - f(x)) / 0.1
     quotient_2 = (f(x + 0.01 * delta) - f(x)) / 0.01
-    print(f"{name:22}  {grad @ delta:12.3f}  {quotient_1:7.3f}  {quotient_2:8.3f}")
+    print(f"{name:26}  {grad @ delta:12.3f}  {quotient_1:7.3f}  {quotient_2:8.3f}")
 # Output:
 # grad: tensor([1.0000, 0.7500])
-# direction               grad @ delta  t = 0.1  t = 0.01
-# along the gradient             1.250    1.300     1.255
-# against the gradient          -1.250   -1.200    -1.245
-# orthogonal to it               0.000    0.050     0.005
-# uphill, but less steep         0.750    0.800     0.755
+# direction                   grad @ delta  t = 0.1  t = 0.01
+# along the gradient                 1.250    1.300     1.255
+# against the gradient              -1.250   -1.200    -1.245
+# orthogonal to the gradient         0.000    0.050     0.005
+# uphill, but less steep             0.750    0.800     0.755
 
 # %% [markdown]
 # ## Steepest descent
@@ -100,35 +103,36 @@ print(f"-||grad||: {-grad.norm():.4f}, -grad / ||grad||: ({steepest[0]:.3f}, {st
 # %% [markdown]
 # ## Level sets
 #
-# A level set of a function h consists of all points at which h has the same value, just like a
+# A level set of a function q consists of all points at which q has the same value, just like a
 # contour line on a map, along which the height is the same. Let p(s) be a path in a level set. Its
-# derivative p'(s) is a tangent. Along the path h does not change, so by the chain rule
+# derivative p'(s) is a tangent vector of the level set. Along the path q does not change, so by the
+# chain rule
 #
-#     0 = d/ds h(p(s)) = grad @ p'(s)
+#     0 = d/ds q(p(s)) = grad @ p'(s)
 #
-# where grad is the gradient of h at p(s). So the gradient is orthogonal to every tangent or, for
-# short, to the level set. This holds in any number of dimensions.
+# where grad is the gradient of q at p(s). So the gradient is orthogonal to every tangent vector or,
+# for short, to the level set. This holds in any number of dimensions.
 #
-# The level sets of h(x) = (x_1^2 + 4 x_2^2) / 2 are ellipses. The path (5 cos(s), 2.5 sin(s)) stays
-# in the one with the value (25 cos(s)^2 + 25 sin(s)^2) / 2 = 12.5. Its tangent is
-# (-5 sin(s), 2.5 cos(s)), which is (-2 x_2, x_1 / 2) at the point x of the path. The cell takes two
-# such points. The gradient of h is no multiple of x there, but grad @ tangent is 0.
+# The level sets of q(x) = (x_1^2 + 4 x_2^2) / 2 are ellipses. Let x_1 = 5 cos(s), x_2 = 2.5 sin(s).
+# Then q(x) is (25 cos(s)^2 + 25 sin(s)^2) / 2 = 12.5 for every s, so x runs along one of them. The
+# tangent vector at x is the derivative (-5 sin(s), 2.5 cos(s)) = (-2 x_2, x_1 / 2). The cell takes
+# two points x. The gradient of q is no multiple of x there, but grad @ tangent is 0.
 
 # %%
-def h(x: torch.Tensor) -> torch.Tensor:
+def q(x: torch.Tensor) -> torch.Tensor:
     """(x_1^2 + 4 x_2^2) / 2 of a vector x = (x_1, x_2), whose entries are x[0] and x[1]."""
     return (x[0] ** 2 + 4 * x[1] ** 2) / 2
 
 for x_1, x_2 in ((3.0, 2.0), (4.0, 1.5)):
     x = torch.tensor([x_1, x_2])
     tangent = torch.tensor([-2 * x_2, x_1 / 2])
-    grad = gradient(h, x)
-    print(f"x = {x.tolist()}, h(x) = {h(x)}: grad {grad.tolist()}, tangent {tangent.tolist()}")
+    grad = gradient(q, x)
+    print(f"x = {x.tolist()}, q(x) = {q(x)}: grad {grad.tolist()}, tangent {tangent.tolist()}")
     print("  grad @ tangent:", (grad @ tangent).item())
 # Output:
-# x = [3.0, 2.0], h(x) = 12.5: grad [3.0, 8.0], tangent [-4.0, 1.5]
+# x = [3.0, 2.0], q(x) = 12.5: grad [3.0, 8.0], tangent [-4.0, 1.5]
 #   grad @ tangent: 0.0
-# x = [4.0, 1.5], h(x) = 12.5: grad [4.0, 6.0], tangent [-3.0, 2.0]
+# x = [4.0, 1.5], q(x) = 12.5: grad [4.0, 6.0], tangent [-3.0, 2.0]
 #   grad @ tangent: 0.0
 
 # %% [markdown]
@@ -140,11 +144,14 @@ for x_1, x_2 in ((3.0, 2.0), (4.0, 1.5)):
 # -1. This vector (grad, -1) is called a normal of the graph. It points down; (-grad, 1) points up.
 #
 # The tangent plane at (x, f(x)) is the plane through this point that is orthogonal to the normal.
-# Let f(x) + dz be its height above x + t delta. Then the vector (t delta, dz) lies in the plane, so
-# its dot product with the normal, t (grad @ delta) - dz, is 0. So dz = t (grad @ delta): the plane
-# rises at the rate of f. By the first section, our f is higher by t^2 / 2, so the plane touches the
-# graph from below. (The plane of another function may lie above its graph, or cut it.) The cell
-# walks along the axis of x_2; compare the gap with t^2 / 2. (Figure 3.1, at the end, shows it all.)
+# How high is the plane above x + t delta? Call its height there f(x) + dz. The vector (t delta, dz)
+# leads from one point of the plane to another, so it is orthogonal to the normal: their dot product
+# t (grad @ delta) - dz is 0. So dz = t (grad @ delta): the plane rises at the rate of f.
+#
+# By the first section, our f is higher by t^2 / 2, so the plane touches the graph from below. The
+# tangent planes of every convex function lie below the graph or touch it, as the tangents in
+# gradients_and_convexity.py do; those of other functions may lie above, or cut the graph. The cell
+# walks along the axis of x_2. Compare `graph - plane` with t^2 / 2. (Figure 3.1 is at the end.)
 
 # %%
 def F(point: torch.Tensor) -> torch.Tensor:
@@ -161,13 +168,13 @@ delta = torch.tensor([0.0, 1.0])
 for t in (0, 1, 2):
     graph = f(x + t * delta).item()
     plane = (f(x) + t * (grad @ delta)).item()
-    print(f"t = {t}: graph {graph}, plane {plane}, gap {graph - plane}")
+    print(f"t = {t}: graph {graph}, plane {plane}, graph - plane {graph - plane}")
 # Output:
 # F at the point: 0.0
 # normal: tensor([ 1.0000,  0.7500, -1.0000])
-# t = 0: graph 0.78125, plane 0.78125, gap 0.0
-# t = 1: graph 2.03125, plane 1.53125, gap 0.5
-# t = 2: graph 4.28125, plane 2.28125, gap 2.0
+# t = 0: graph 0.78125, plane 0.78125, graph - plane 0.0
+# t = 1: graph 2.03125, plane 1.53125, graph - plane 0.5
+# t = 2: graph 4.28125, plane 2.28125, graph - plane 2.0
 
 # %% [markdown]
 # ## Random directions in 1000 dimensions
@@ -206,15 +213,23 @@ for d in (2, 10, 100, 1000):
 # - The squares of the d entries of delta add up to 1, and no entry is preferred. So the mean of
 #   delta_1^2 is 1/d. Since the mean of delta_1 is 0, its standard deviation is 1/sqrt(d).
 # - For large d, ||v|| is close to sqrt(d), so delta_1 = v_1 / ||v|| is nearly normally distributed.
-#   On average, one of 10,000 such numbers lies more than 3.7 standard deviations below the mean. So
-#   the smallest score should be about -3.7 / sqrt(d): -0.37 for d = 100, and -0.117 for d = 1000.
+#   On average, one of 10,000 such numbers lies more than 3.7 standard deviations below the mean, as
+#   `statistics.NormalDist().inv_cdf(1 / 10_000)` says. So the smallest score should be about
+#   -3.7 / sqrt(d): -0.37 for d = 100, and -0.117 for d = 1000.
+
+# %% [markdown]
+# ## What the gradient costs
 #
-# Without the gradient, we would score by difference quotients, with 10,001 evaluations of f, one of
-# them at x. Difference quotients along the d axes are a better rival: d + 1 evaluations, 1001 for
-# d = 1000, give all partial derivatives approximately. The gradient costs far less. One evaluation
-# of our f takes d multiplications and about d additions. Then `backward()` uses the product rule,
-# with two terms for each x_i * x_i: 2d multiplications, and d additions of the two terms. So f and
-# its gradient together take about 5d operations, as many as 2.5 evaluations, whatever d is.
+# Without the gradient, we would score by difference quotients. Those of 10,000 random directions
+# take 10,001 evaluations of f, one of them at x. Those along the d axes take d + 1, which is 1001
+# for d = 1000, and give all partial derivatives approximately.
+#
+# The gradient costs far less. One evaluation of our f takes d multiplications and about d
+# additions. Then `backward()` uses the product rule, with two terms for each x_i * x_i: 2d
+# multiplications, and d additions of the two terms. So f and its gradient together take about 5d
+# operations, as many as 2.5 evaluations, whatever d is. (gd_nd_cost.py shows that time goes by the
+# vectors that are moved rather than by the arithmetic. These are 3 for f, and 10 for f with its
+# gradient: again a few evaluations.)
 
 # %% [markdown]
 # ## What to take away
@@ -223,7 +238,8 @@ for d in (2, 10, 100, 1000):
 #   gradient, at the rate -||grad||, and orthogonal to the gradient the rate is 0.
 # - The gradient is orthogonal to the level set, and the normal (grad, -1) to the tangent plane.
 # - For d = 1000, the best of 10,000 random directions reaches about an eighth of the steepest rate.
-#   Difference quotients along the axes take 1001 evaluations of f. Our f and its gradient cost 2.5.
+#   Difference quotients along the axes take 1001 evaluations of f. Our f and its gradient together
+#   take the arithmetic of 2.5.
 
 # %% [markdown]
 # ## The figures
@@ -246,7 +262,8 @@ PURPLE = "#CC79A7"
 
 def draw_line(ax: plt.Axes, points: list, color: str = "black", **style) -> None:
     """A line through points of the plane or of space."""
-    ax.plot(*np.transpose(points), color=color, **style)
+    coordinates = np.transpose(points)  # a row for each axis, as plot wants them
+    ax.plot(*coordinates, color=color, **style)
 
 def draw_tangent_plane() -> plt.Figure:
     """Figure 3.1: the graph of f, and its tangent plane and normal at x = (1, 0.75)."""
@@ -312,22 +329,22 @@ def draw_steepest_descent() -> plt.Figure:
     grad = x
     along = grad / np.linalg.norm(grad)
     across = np.array([along[1], -along[0]])
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 4.05), layout="constrained")
 
     left.add_patch(plt.Circle((0, 0), 1, fill=False, color="0.7"))
     for delta, name, color, style, ha, va in (
         (along, "along the gradient", VERMILION, "-", "left", "bottom"),
         (-along, "against the gradient", BLUE, "-", "right", "top"),
-        (across, "orthogonal to it", GREEN, "--", "left", "top"),
-        (np.array([0, 1]), "uphill, but less steep", PURPLE, ":", "center", "bottom"),
+        (across, "orthogonal\nto the gradient", GREEN, "--", "left", "top"),
+        (np.array([0, 1]), "uphill, but less steep", PURPLE, ":", "right", "bottom"),
     ):
         draw_arrow(left, np.zeros(2), delta, color, style)
-        coordinates = rf"$\delta = ({delta[0]:.1f}, {delta[1]:.1f})$"
+        coordinates = rf"$\delta$ = ({delta[0]:.1f}, {delta[1]:.1f})"
         product = rf"$\nabla f \cdot \delta = {grad @ delta:.2f}$"
         text = f"{name}\n{coordinates}\n{product}"
         left.text(1.06 * delta[0], 1.06 * delta[1], text, size=12, ha=ha, va=va)
-    left.set(xlim=(-2.1, 2.1), ylim=(-1.7, 2))
-    left.set_title("Against the gradient $f$ falls fastest", size=14)
+    left.set(xlim=(-1.85, 1.95), ylim=(-2, 1.8))
+    left.set_title("Against the gradient $f$ falls\nfastest (arrows from 0)", size=13)
 
     for value in (0.25, 0.78125, 2.25):
         radius = math.sqrt(2 * value)
@@ -344,8 +361,8 @@ def draw_steepest_descent() -> plt.Figure:
     right.text(1.78, 1.33, "$f$ rises", size=12, ha="left", va="bottom")
     right.text(0.25, 0.15, "$f$ falls", size=12, ha="right", va="top")
     right.text(1.68, -0.02, "tangent", size=12, ha="center", va="top")
-    right.set(xlim=(-2.6, 2.6), ylim=(-2.4, 2.18))
-    right.set_title("The gradient is orthogonal to the level set", size=14)
+    right.set(xlim=(-2.2, 2.4), ylim=(-2.45, 2.15))
+    right.set_title("The gradient is orthogonal\nto the level set (arrows from $x$)", size=13)
     for ax in (left, right):
         ax.set_aspect("equal")
         ax.set_axis_off()
@@ -370,9 +387,10 @@ save(fig, "tangent_plane.png")
 # %% [markdown]
 # ## Figure 3.2: directions and level sets
 #
-# On the left are the four directions of "The rate along a direction", each with its rate. On the
-# right are level sets of f. Against the gradient f falls, along the gradient f rises, and the
-# direction orthogonal to the gradient is a tangent of the level set.
+# On the left are the four directions of "The rate along a direction", each with its rate. They are
+# drawn from 0 to the circle of all vectors of length 1. On the right the arrows start at x, and the
+# circles are level sets of f. Against the gradient f falls, along the gradient f rises, and the
+# direction orthogonal to the gradient is a tangent vector of the level set.
 
 # %%
 fig = draw_steepest_descent()

@@ -68,7 +68,7 @@ IN_TOURS = [
         2,
         "(4.0, 1.5)",
         "(0.0, 2.5)",
-        "x = [0.0, 2.5], h(x) = 12.5: grad [0.0, 10.0], tangent [-5.0, 0.0]",
+        "x = [0.0, 2.5], q(x) = 12.5: grad [0.0, 10.0], tangent [-5.0, 0.0]",
     ),
     Exercise(
         "gradient_geometry",
@@ -344,8 +344,8 @@ IN_PROGRAMS = [
         1,
         "",
         "",
-        "1000 19 gradient...",
-        "--eta 0.75",
+        "1000 12 gradient...",
+        "--eta 0.9",
     ),
     Exercise(
         "gd_nd_torch",

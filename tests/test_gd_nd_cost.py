@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import defined
-from counting import LARGE, PAGES, glibc
+from conftest import defined, load_script
+from counting import LARGE, PAGES, glibc, new_bytes
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -61,7 +61,8 @@ def test_every_update_is_the_step_of_theory(step, update_of):
 class MovedVectors(TorchDispatchMode):
     """Counts the vectors of 500 numbers that operations read and write.
 
-    A tensor that an operation gets twice is read once.
+    A tensor that an operation gets twice is read once. A stride of 0 belongs to one number that is
+    seen as a vector.
     """
 
     def __init__(self) -> None:
@@ -74,13 +75,17 @@ class MovedVectors(TorchDispatchMode):
             return result
         read = set()
         for x in args:
-            if torch.is_tensor(x) and x.numel() == 500:
+            if is_vector(x):
                 read.add(x.data_ptr())
         self.count += len(read)
         for x in tree_leaves(result):
-            if torch.is_tensor(x) and x.numel() == 500:
+            if is_vector(x):
                 self.count += 1
         return result
+
+
+def is_vector(x: object) -> bool:
+    return torch.is_tensor(x) and x.numel() == 500 and x.stride() == (1,)
 
 
 @every_step
@@ -117,6 +122,36 @@ def test_count_is_right_where_it_is_known(operation, vectors):
     assert moved.count == vectors
 
 
+def loop_of_gd_nd_torch(d: int, iterations: int) -> None:
+    gd = load_script("gd_nd_torch")
+    gd.gd_nd_torch(gd.quadratic, torch.ones(d), eta=0.5, max_iters=iterations, eps_grad=0)
+
+
+def test_a_step_of_the_loop_moves_18_vectors_and_makes_five():
+    """One iteration more, without the check of the arguments."""
+    with MovedVectors() as four:
+        loop_of_gd_nd_torch(500, iterations=4)
+    with MovedVectors() as five:
+        loop_of_gd_nd_torch(500, iterations=5)
+    assert five.count - four.count == 18
+
+    d = 100_000
+    bytes_of_four = new_bytes(lambda: loop_of_gd_nd_torch(d, iterations=4))
+    bytes_of_five = new_bytes(lambda: loop_of_gd_nd_torch(d, iterations=5))
+    # the loss and its like are single numbers, far less than a tenth of a vector
+    assert (bytes_of_five - bytes_of_four) / (4 * d) == pytest.approx(5, abs=0.1)
+
+
+def test_evaluation_in_gradient_geometry_moves_3_vectors_and_with_the_gradient_10():
+    f = defined("gradient_geometry").f
+    x = torch.ones(500, requires_grad=True)
+    with MovedVectors() as moved:
+        value = f(x)
+        assert moved.count == 3
+        value.backward()
+    assert moved.count == 10
+
+
 @glibc
 def test_page_faults_are_those_of_new_vectors_and_the_variables_spare_them(monkeypatch):
     """Below a tenth of the usual faults counts as spared.
@@ -135,12 +170,12 @@ def test_page_faults_are_those_of_new_vectors_and_the_variables_spare_them(monke
     updates = ["w.sub_(w.grad, alpha=eta)", "torch.optim.SGD", "w -= eta * w.grad"]
     # the two values of an update are its milliseconds and its page faults
     for update in updates:
-        _, faults = usual[update]
-        _, faults_keep = keep[update]
+        _, faults = usual["updates"][update]
+        _, faults_keep = keep["updates"][update]
         assert faults > 0.9 * faults_of_large
         assert faults_keep < faults_of_large / 10
 
-    _, faults_of_third_vector = usual["w -= eta * w.grad"]
+    _, faults_of_third_vector = usual["updates"]["w -= eta * w.grad"]
     assert faults_of_third_vector > 1.2 * faults_of_large
 
 
