@@ -154,7 +154,7 @@ for name in DEVICES:
     done = 1000 * (time.perf_counter() - start)
     print(f"{name}: the call returned after {returned:.2f} ms, it was done after {done:.2f} ms")
 # Example output:
-# cpu: the call returned after 11.63 ms, it was done after 11.64 ms
+# cpu: the call returned after 10.46 ms, it was done after 10.48 ms
 
 # %% [markdown]
 # ## Why the size decides
@@ -290,13 +290,13 @@ save(draw_times(times), "devices_matmul.png")
 # Example output:
 # milliseconds (all cores: 2 threads)
 #    n  cpu, one thread  cpu, all cores
-#   16           0.0040          0.0042
-#   32           0.0046          0.0025
-#   64           0.0059          0.0090
-#  128           0.0456          0.0272
-#  256           0.2599          0.1576
-#  512           2.3824          1.3242
-# 1024          16.2967          9.7360
+#   16           0.0019          0.0023
+#   32           0.0023          0.0027
+#   64           0.0055          0.0079
+#  128           0.0274          0.0225
+#  256           0.2428          0.1610
+#  512           2.2444          1.2207
+# 1024          18.1233          8.9185
 # all cores beat one thread from n = 128
 # no accelerator works here
 # figure: ...devices_matmul.png
@@ -306,7 +306,7 @@ save(draw_times(times), "devices_matmul.png")
 # column can be ahead there, by chance, and even by more than 20 percent. On the right, k cores can
 # be up to k times as fast as one. Cores that other programs keep busy help less, or not at all. So
 # more cores pay from some size on. On the lecture's machine, its two gain clearly only above n =
-# 64, and less than a factor of 2.
+# 64, and at most about a factor of 2.
 #
 # With a GPU, see where its two curves cross "cpu, all cores": from there on the GPU is faster, with
 # moving and without. On log axes the distance between the two curves is a ratio: it shows how much
@@ -337,15 +337,15 @@ for name in DEVICES:
             print(f"{name:6}  {str(dtype):14} {dtype.itemsize:6} {ms:10.3f} {error:6.0e}")
 # Example output:
 # device  dtype           bytes  time (ms)  error
-# cpu     torch.float64       8      0.664  0e+00
-# cpu     torch.float32       4      0.282  7e-07
-# cpu     torch.bfloat16      2      0.061  3e-03
-# cpu     torch.float16       2      0.280  4e-04
+# cpu     torch.float64       8      0.651  0e+00
+# cpu     torch.float32       4      0.299  7e-07
+# cpu     torch.bfloat16      2      0.101  3e-03
+# cpu     torch.float16       2      0.266  4e-04
 
 # %% [markdown]
 # ## Reading the table
 #
-# On the lecture's machine, bfloat16 is more than three times as fast as float32, and float16 gains
+# On the lecture's machine, bfloat16 is about three times as fast as float32, and float16 gains
 # nothing, though both have 2 bytes. So the bytes do not decide here. This processor has
 # instructions that multiply whole blocks of bfloat16 numbers (Intel calls them AMX), and none of
 # them for float16. Another device can favour another dtype, and a CPU without any instructions for

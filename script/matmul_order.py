@@ -181,8 +181,8 @@ time_right = milliseconds(lambda: A @ (B @ C))
 print(f"(A @ B) @ C: {time_left:.3f} ms")
 print(f"A @ (B @ C): {time_right:.3f} ms, {time_right / time_left:.1f} times as long")
 # Example output:
-# (A @ B) @ C: 0.539 ms
-# A @ (B @ C): 8.720 ms, 16.2 times as long
+# (A @ B) @ C: 0.210 ms
+# A @ (B @ C): 3.408 ms, 16.2 times as long
 
 # %% [markdown]
 # ## Thin products are slower than their count
@@ -213,11 +213,11 @@ print_rate("A @ B, 16 columns", A, torch.ones(512, 16, device=DEVICE))
 print_rate("AB @ C", A @ B, C)
 print_rate("A @ BC", A, B @ C)
 # Example output:
-# A @ B, 2 columns: 0.352 ms, 1.5 million multiply-adds per ms
-# A @ B, 8 columns: 0.289 ms, 7.2 million multiply-adds per ms
-# A @ B, 16 columns: 0.242 ms, 17.3 million multiply-adds per ms
-# AB @ C: 0.228 ms, 9.2 million multiply-adds per ms
-# A @ BC: 7.611 ms, 17.6 million multiply-adds per ms
+# A @ B, 2 columns: 0.118 ms, 4.5 million multiply-adds per ms
+# A @ B, 8 columns: 0.115 ms, 18.2 million multiply-adds per ms
+# A @ B, 16 columns: 0.109 ms, 38.4 million multiply-adds per ms
+# AB @ C: 0.055 ms, 38.4 million multiply-adds per ms
+# A @ BC: 2.245 ms, 59.8 million multiply-adds per ms
 
 # %% [markdown]
 # On the lecture's machine, the three times of A @ B differ far less than 1 to 4 to 8. So the count
@@ -293,14 +293,14 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # Example output:
 # milliseconds
 #    p  (A @ B) @ C  A @ (B @ C)  multi_dot  predicted (A @ B) @ C  predicted A @ (B @ C)
-#    8        0.408        5.489      0.319                  0.191                  6.198
-#   16        0.300        3.995      0.708                  0.381                  6.294
-#   32        0.855        4.186      0.507                  0.763                  6.485
-#   64        0.970        4.510      1.085                  1.526                  6.866
-#  128        2.071        5.410      2.595                  3.052                  7.629
-#  256        4.824        7.638      4.575                  6.103                  9.155
-#  512        8.715        9.144      9.595                 12.206                 12.206
-# 1024       19.457       14.933     15.751                 24.412                 18.309
+#    8        0.201        3.394      0.223                  0.071                  2.316
+#   16        0.227        2.343      0.236                  0.143                  2.352
+#   32        0.345        2.398      0.361                  0.285                  2.423
+#   64        0.720        2.744      0.731                  0.570                  2.566
+#  128        1.300        2.829      1.281                  1.140                  2.851
+#  256        2.372        3.444      2.351                  2.281                  3.421
+#  512        4.544        5.743      5.650                  4.562                  4.562
+# 1024        9.014        6.779      7.001                  9.123                  6.842
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
@@ -329,9 +329,9 @@ print(f"A @ B @ x: {count_left:,} multiply-adds, {time_left:.3f} ms")
 print(f"A @ (B @ x): {count_right:,} multiply-adds, {time_right:.3f} ms")
 print(f"count {count_left / count_right} times, time {time_left / time_right:.1f} times")
 # Example output:
-# A @ B @ x: 134,479,872 multiply-adds, 3.802 ms
-# A @ (B @ x): 524,288 multiply-adds, 0.169 ms
-# count 256.5 times, time 22.5 times
+# A @ B @ x: 134,479,872 multiply-adds, 2.258 ms
+# A @ (B @ x): 524,288 multiply-adds, 0.084 ms
+# count 256.5 times, time 26.9 times
 
 # %% [markdown]
 # By the count, the parentheses save a factor of (N + 1) / 2 = 256.5. In time, they save far less,

@@ -22,6 +22,10 @@ from matplotlib.figure import Figure
 from scripts import SCRIPTS
 from tour import is_tour, read, run_cell, shrunk
 
+for variable in list(os.environ):
+    if variable == "DEVICE" or variable.startswith("MALLOC_"):
+        del os.environ[variable]  # a lesson tells a student to set it, and it may be set still
+
 ROOT = Path(__file__).resolve().parent.parent
 LECTURE = ROOT / "figures" / "lecture"
 
@@ -134,7 +138,7 @@ def defined(name: str) -> SimpleNamespace:
     return SimpleNamespace(**read(path_of(name)).definitions(Path("nowhere")))
 
 
-def python(*arguments: str | Path, cwd: Path, **environ: str) -> SimpleNamespace:
+def python(*arguments: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess:
     """Run Python from the directory cwd: its returncode, stdout and stderr."""
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
@@ -142,6 +146,7 @@ def python(*arguments: str | Path, cwd: Path, **environ: str) -> SimpleNamespace
         env={**os.environ, **NO_COMFORT, **environ},
         capture_output=True,
         encoding="utf-8",
+        timeout=900,  # on the slowest machine, with others at work, a lesson takes a minute or two
     )
 
 

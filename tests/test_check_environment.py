@@ -294,7 +294,7 @@ def test_pythonhome_is_named(hollow):
 
 
 @pytest.mark.parametrize("name", ["argparse", "platform", "random", "torch", "traceback"])
-def test_a_file_of_pythonpath_that_breaks_an_import_is_named(hollow, tmp_path, name):
+def test_a_file_of_pythonpath_named_like_a_module_is_named(hollow, tmp_path, name):
     (hollow.packages / "numpy.py").write_text("from random import random")
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -423,12 +423,8 @@ def test_exercise_of_a_tour_has_its_answer(exercise, tmp_path):
     path = path_of(exercise.script)
     copy = tmp_path / path.name
     copy.write_text(changed(path.read_text(encoding="utf-8"), exercise), encoding="utf-8")
-    small = {}
-    for constant, value in SCRIPTS[exercise.script].small.items():
-        if constant not in exercise.old:
-            small[constant] = value
-    before = tour.read(path, small)
-    after = tour.read(copy, small)
+    before = tour.read(path, SCRIPTS[exercise.script].small)
+    after = tour.read(copy, SCRIPTS[exercise.script].small)
     number = changed_cell(before, after)
     usual = printed_by_cell(before, before.showing[number], tmp_path / "usual")
     printed = printed_by_cell(after, after.showing[number], tmp_path / "changed")

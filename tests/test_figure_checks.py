@@ -160,6 +160,11 @@ def test_line_that_no_column_holds_is_found(curves):
     assert misdrawn_lines(curves.figure, TABLE) == ["no column is named 'as fast as a copy'"]
 
 
+def test_line_named_like_the_sizes_is_found(curves):
+    curves.plot([1000, 10_000], [1000, 10_000], label="numbers in x")
+    assert misdrawn_lines(curves.figure, TABLE) == ["no column is named 'numbers in x'"]
+
+
 def test_line_without_a_label_is_found_unless_it_stands_upright(curves):
     curves.axhline(0.5)
     assert misdrawn_lines(curves.figure, TABLE) == ["a line without a label"]

@@ -42,12 +42,14 @@ def test_without_counts_the_program_says_nan_and_still_measures(tmp_path, monkey
         assert all(math.isnan(count) for count in faults[way])
 
 
-def test_no_file_of_the_current_folder_is_taken_for_a_module(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["inplace", "gd_nd_cost"])
+def test_no_file_of_the_current_folder_is_taken_for_a_module(name, tmp_path, monkeypatch):
     """run_program raises an error if the program fails, which it does with this random.py."""
     (tmp_path / "random.py").write_text("raise SystemExit('the wrong module')")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(NAMES, "SIZES", [10])
-    inplace.run_program({})
+    run_program = defined(name).run_program
+    monkeypatch.setitem(run_program.__globals__, "SIZES", [10])
+    run_program({})
 
 
 @pytest.mark.parametrize("name", ["inplace", "gd_nd_cost"])

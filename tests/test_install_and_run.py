@@ -20,6 +20,6 @@ def test_the_installed_environment_draws_the_first_figure(tmp_path):
     """In a copy: the figures that a student has drawn stay, and the folder may be read-only."""
     (tmp_path / "script").mkdir()
     copy = shutil.copy(ROOT / "script" / "gd_1d_torch.py", tmp_path / "script")
-    subprocess.run([PYTHON, copy], check=True)
+    subprocess.run([PYTHON, copy], check=True, timeout=900)
     figure = tmp_path / "figures" / "gd_torch_quadratic_diagnostics.png"
     assert figure.read_bytes().startswith(b"\x89PNG")

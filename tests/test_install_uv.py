@@ -102,7 +102,7 @@ def run_by_uv(uv: str, folder: Path, code: str, python: str = sys.executable, **
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, encoding="utf-8")
 
 
-def test_uv_run_hands_status_and_words_on(uv, tmp_path):
+def test_uv_run_hands_the_status_on(uv, tmp_path):
     assert run_by_uv(uv, tmp_path, "raise SystemExit(7)").returncode == 7
 
 
@@ -175,7 +175,7 @@ def test_uv_venv_leaves_what_is_ours(program):
     lock.close()
 
 
-def test_without_any_place_uv_succeeds_if_all_is_there(program, wheels, capfd):
+def test_without_any_place_uv_succeeds_if_all_is_there(program, wheels):
     variables = program.variables_for_uv({**os.environ, "UV_FIND_LINKS": str(wheels)})
     program.make_venv(variables)
     words = ["--requirement", str(program.ROOT / "requirements.txt"), "pip>=25"]
@@ -228,7 +228,7 @@ def test_a_named_build_is_exchanged_for_the_one_that_is_there(program, wheels, c
     assert "packages: all there" in capfd.readouterr().out
 
 
-def test_what_uv_installed_is_whole_until_a_file_is_lost(program, wheels, capfd):
+def test_what_uv_installed_is_whole_until_a_file_is_lost(program, wheels):
     install_packages(program, wheels, UV_TORCH_BACKEND="cpu")
     assert program.damaged_packages() == []
     (module,) = program.VENV.glob(f"{program.SITE_PACKAGES}/torch.py")
@@ -252,7 +252,7 @@ def test_what_is_damaged_in_uvs_cache_too_is_fetched_anew(program, wheels, capfd
     assert not program.UNFINISHED.exists()
 
 
-def test_a_failing_install_changes_nothing(program, wheels, capfd):
+def test_a_failing_install_changes_nothing(program, wheels):
     """uv removes the old package when the new one is there."""
     install_packages(program, wheels, UV_TORCH_BACKEND="cpu")
     with pytest.raises(SystemExit, match="installing the packages failed"):

@@ -1,7 +1,5 @@
 """memory_layout.py: two copies of one matrix, and sums that agree."""
 
-import time
-
 import matplotlib.pyplot as plt
 import torch
 from conftest import defined
@@ -60,7 +58,7 @@ def test_filled_squares_are_the_numbers_that_a_sum_uses():
     assert list(filled.values()) == [list(range(32)), list(range(0, 32, 2)), [0, 16]]
 
 
-def test_ns_per_number_shares_a_call_among_its_numbers():
-    """20 ms for 1000 numbers are 20,000 ns for each. A busy machine may sleep longer."""
-    took = memory_layout.ns_per_number(lambda: time.sleep(0.02), 1000)
-    assert 19_000 < took < 2_000_000
+def test_ns_per_number_shares_a_call_among_its_numbers(monkeypatch):
+    names = memory_layout.ns_per_number.__globals__
+    monkeypatch.setitem(names, "milliseconds", lambda function: 20)
+    assert memory_layout.ns_per_number(None, 1000) == 20_000  # 20 ms for 1000 numbers

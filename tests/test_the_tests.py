@@ -108,7 +108,8 @@ def test_in_a_download_amid_a_students_files_only_what_needs_git_is_skipped(tmp_
 
     quick = "test_layout or stands_alone or links_lead or first_figure"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-k", f"{quick} or {' or '.join(NEEDS_A_CLONE)}"]
+        [sys.executable, "-m", "pytest", "-v", "--color=no"]
+        + ["-k", f"{quick} or {' or '.join(NEEDS_A_CLONE)}"]
         + ["tests/test_tours.py", "tests/test_every_script.py", "tests/test_readme.py"]
         + ["tests/test_install_and_run.py"],
         cwd=download,

@@ -52,7 +52,7 @@ def test_loop_over_a_tensor_makes_two_calls_per_number():
 
 def test_sum_makes_a_tensor_of_squares_and_dot_makes_none():
     w = torch.ones(1000)
-    assert new_bytes(lambda: torch.sum(w * w)) >= w.nbytes
+    assert w.nbytes <= new_bytes(lambda: torch.sum(w * w)) < w.nbytes + 100
     assert new_bytes(lambda: w.dot(w)) < 100  # the result has 4, the squares would have 4000
 
 
@@ -90,10 +90,19 @@ def test_longest_loop_is_announced_and_runs_once(monkeypatch, capsys):
     assert capsys.readouterr().out == announced
 
 
-def test_milliseconds_times_one_call():
-    """The median of one call of 20 ms, not the total, and not in seconds.
+@pytest.mark.parametrize("name", ["vectorization", "devices"])
+def test_milliseconds_times_one_call(name):
+    """A call of 20 ms or, on a busy machine, more: not the total of the calls, and in ms.
 
-    The function is the same text in all timed tours but devices.py, which has its own test.
+    The function is the same text in all timed tours but devices.py.
     """
-    took = vectorization.milliseconds(lambda: time.sleep(0.02))
-    assert 19 < took < 2000
+    calls = []
+
+    def sleep():
+        calls.append(1)
+        time.sleep(0.02)
+
+    start = time.perf_counter()
+    took = defined(name).milliseconds(sleep)
+    of_a_call = 1000 * (time.perf_counter() - start) / len(calls)
+    assert 19 < took < 2 * of_a_call
