@@ -98,14 +98,15 @@ print("equals w?", torch.equal(d_left + d_right, w))
 #
 # Below, a is used three times: twice in a * a, and once more in the sum. If a changes, L changes
 # through all three uses, so the derivatives along the three paths add up: dL/da = a + a + 1 = 7 at
-# a = 3. Each number is the derivative of L that arrives at the right end of its arrow:
+# a = 3. `backward` walks the graph from L to w. Each number is the derivative of L that arrives at
+# the right end of its arrow:
 #
-#     a * a + a  -- 1 -->  a * a  -- 3 + 3 -->  w / 2  -- 3.5 -->  w
-#     a * a + a  ------------ 1 ------------->  w / 2
+#     L = a * a + a  -- 1 -->  a * a  -- 3 + 3 -->  a = w / 2  -- 3.5 -->  w
+#     L = a * a + a  -------------- 1 ----------->  a = w / 2
 #
-# The division w / 2 that made a is one node, although `show` prints it on each path. `backward`
-# calls it once, after all three derivatives have arrived, because it needs their sum, 7. So
-# `backward` takes the nodes in a *topological order*: each one after all nodes with an arrow to it.
+# The division that made a is one node, although `show` prints it on each path. `backward` calls it
+# once, after all three derivatives have arrived, because it needs their sum, 7. So `backward` takes
+# the nodes in a *topological order*: each one after all nodes with an arrow to it.
 
 # %%
 w = torch.tensor(6.0, requires_grad=True)
@@ -286,8 +287,8 @@ print("nothing saved, w.grad after two:", w.grad)
 # for more, by `retain_grad()`, `backward` fills `.grad` only for leaves that require grad. An
 # operation is recorded if one of its inputs requires grad. So `halves` below is a leaf although a
 # division made it, because nothing there required grad. `w.double()` is not a leaf, because the
-# conversion of w to float64 was recorded. `w.detach()` is w without the record: nothing computed
-# from it is recorded, and it is a leaf.
+# conversion of w to float64 was recorded. `w.detach()` is w without the record: it is a leaf,
+# and nothing that is computed from it alone is recorded.
 
 # %%
 w = torch.tensor([3.0, 4.0], requires_grad=True)
@@ -344,9 +345,9 @@ print("in the other order, leaf?", w.is_leaf)
 #
 # A step of gradient descent is w - eta * w.grad. Written as `w = w - eta * w.grad`, it is recorded,
 # and the name w then stands for the result, which is no leaf. The next `backward` goes through the
-# subtraction to the old w, and the new w gets no gradient. Below, eta is 0.2, and the new w is
-# [0.8, 1.6, 2.4], which is also its dL/dw. This arrives at the old w unchanged, since `w.grad` has
-# no record and counts as a constant: the gradient of the old w, [1, 2, 3], grows by it.
+# subtraction to the old w, and the new w gets no gradient. Below, eta is 0.2. The new w is
+# [0.8, 1.6, 2.4], and so is dL/dw there. `w.grad` has no record, so it counts as a constant in the
+# subtraction. So the old w gets this gradient unchanged: its own, [1, 2, 3], grows by it.
 #
 # So the step must change w in place, and must not be recorded, since it is no part of the loss.
 # `torch.no_grad()` stops the recording. `backward` has already used the saved w, so that changing w

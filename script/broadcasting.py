@@ -161,8 +161,8 @@ save(draw_replication(), "broadcasting_matrix_vector.png")
 # - `A * v` writes no copies, but it makes a new tensor for the result.
 # - `torch.mul(A, v, out=B)` stores the same result in a tensor `B` that exists already.
 #
-# `milliseconds` calls a way again and again for 0.05 s, on one thread, and returns the median time
-# of a call. The lecture's machine is shared with other programs, which can double a time. So only
+# `milliseconds` calls a function for at least 0.05 s, on one thread, and returns the median time of
+# a call. The lecture's machine is shared with other programs, which can double a time. So only
 # large differences count.
 #
 # `A` has 10,000 rows of 1000 numbers. What do the 30,000 calls of the loop cost by themselves? The
@@ -289,7 +289,7 @@ save(fig, "broadcasting_timing.png")
 #
 # Between 8 and 9 million numbers `A * v` parts from `torch.mul(A, v, out=B)`, on Linux: from there
 # on it needs new memory in every call. So does the repeat, for two tensors, the copies and the
-# product. On another machine the repeat may jump earlier.
+# product. (The repeat may jump at a smaller size: see gd_nd_cost.py for two tensors of 30 MiB.)
 #
 # From 10,000 to 100,000 numbers three of the columns fall, because more numbers share the price of
 # a call. Then they grow slowly, as `A` no longer fits into the cache, the processor's small and

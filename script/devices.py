@@ -302,11 +302,11 @@ save(draw_times(times), "devices_matmul.png")
 # figure: ...devices_matmul.png
 
 # %% [markdown]
-# In the figure, look at both ends. On the left, a product takes only some microseconds: either
-# column can be ahead there, by chance, and even by more than 20 percent. On the right, k cores can
-# be up to k times as fast as one. Cores that other programs keep busy help less, or not at all. So
-# more cores pay from some size on. On the lecture's machine, its two gain clearly only above n =
-# 64, and at most about a factor of 2.
+# In the figure, look at both ends. On the left, a product takes only some microseconds, and to hand
+# a part of it over takes about as long: all cores gain nothing there, or lose. On the right, two
+# cores can be up to twice as fast as one. Cores that other programs keep busy help less, or not at
+# all. So more cores pay from some size on. On the lecture's machine, its two gain clearly only
+# above n = 64, and at most about a factor of 2.
 #
 # With a GPU, see where its two curves cross "cpu, all cores": from there on the GPU is faster, with
 # moving and without. On log axes the distance between the two curves is a ratio: it shows how much
@@ -345,11 +345,12 @@ for name in DEVICES:
 # %% [markdown]
 # ## Reading the table
 #
-# On the lecture's machine, bfloat16 is about three times as fast as float32, and float16 gains
-# nothing, though both have 2 bytes. So the bytes do not decide here. This processor has
-# instructions that multiply whole blocks of bfloat16 numbers (Intel calls them AMX), and none of
-# them for float16. Another device can favour another dtype, and a CPU without any instructions for
-# a 16-bit type needs far longer for it.
+# On the lecture's machine, float32 takes about half the time of float64, and has half the bytes.
+# bfloat16 is about three times as fast as float32, but float16 gains nothing, though both have 2
+# bytes. So it is not the bytes alone. This processor has instructions that multiply whole blocks of
+# bfloat16 numbers (Intel calls them AMX), and no such instructions for float16. Another device can
+# favour another dtype, and a CPU without any instructions for a 16-bit type needs far longer for
+# it.
 #
 # The errors hardly depend on the machine. Float16 spends more of its bits on digits than bfloat16,
 # so its error is smaller (dtypes.py says more).

@@ -28,7 +28,7 @@ from torch import nn
 NUMBER = 0.0100001
 
 def add_one_by_one(values: torch.Tensor, accumulator: torch.dtype) -> torch.Tensor:
-    """Add up values, shape (n,). After each addition the total is rounded to accumulator."""
+    """Add up values, shape (n,). Each total is rounded to the dtype accumulator."""
     total = torch.tensor(0.0, dtype=accumulator)
     for value in values:
         total = (total + value).to(accumulator)
@@ -202,7 +202,7 @@ print("float32 accumulator + bfloat16 values:", add_one_by_one(x_bf16, torch.flo
 # What if there is no wider dtype? *Pairwise* summation calls itself on the first and on the second
 # half of the values, and adds the two results. They are about equally large if the values are, so
 # neither is lost beside the other. And 1000 values can be halved 10 times, since 2^10 is 1024: each
-# value goes through 10 roundings instead of up to 1000.
+# value goes through at most 10 roundings, instead of up to 1000.
 
 # %%
 def add_pairwise(values: torch.Tensor) -> torch.Tensor:

@@ -136,9 +136,9 @@ for d in [1, LONG // 10, LONG]:
     twelve_vectors = 6 * copy * d / LONG
     print(f"d = {d:10,}: a step takes {one_step:7.3f} ms, 12 vectors take {twelve_vectors:7.3f} ms")
 # Example output:
-# d =          1: a step takes   0.105 ms, 12 vectors take   0.000 ms
-# d =  1,000,000: a step takes   5.157 ms, 12 vectors take   5.410 ms
-# d = 10,000,000: a step takes  93.877 ms, 12 vectors take  54.104 ms
+# d =          1: a step takes   0.061 ms, 12 vectors take   0.000 ms
+# d =  1,000,000: a step takes   3.683 ms, 12 vectors take   3.925 ms
+# d = 10,000,000: a step takes  75.769 ms, 12 vectors take  39.248 ms
 
 # %% [markdown]
 # ## What the times say
@@ -316,16 +316,16 @@ if math.isnan(faults):
 save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.png")
 # Example output:
 #          d   a step  a step, KEEP  12 vectors  faults  faults, KEEP
-#          1    0.126         0.143       0.000       0             0
-#      1,000    0.123         0.147       0.005       0             0
-#    100,000    0.488         0.410       0.538       0             0
-#  1,000,000    3.479         3.599       5.382       0             0
-#  3,000,000   12.075        12.739      16.147       0             0
-#  8,000,000   52.601        39.495      43.058   7,780             0
-# 10,000,000   93.810        50.315      53.822  19,532             0
-# w.sub_(w.grad, alpha=eta)  as usual   93.8 ms, 19,532 faults;  KEEP   50.3 ms, 0 faults
-# torch.optim.SGD            as usual   93.2 ms, 19,532 faults;  KEEP   47.4 ms, 0 faults
-# w -= eta * w.grad          as usual  122.6 ms, 29,298 faults;  KEEP   56.7 ms, 0 faults
+#          1    0.065         0.065       0.000       0             0
+#      1,000    0.069         0.068       0.004       0             0
+#    100,000    0.241         0.216       0.392       0             0
+#  1,000,000    2.537         2.880       3.925       0             0
+#  3,000,000    8.622        11.019      11.775       0             0
+#  8,000,000   29.412        26.201      31.399       0             0
+# 10,000,000   70.731        35.327      39.248  19,532             0
+# w.sub_(w.grad, alpha=eta)  as usual   70.7 ms, 19,532 faults;  KEEP   35.3 ms, 0 faults
+# torch.optim.SGD            as usual   65.4 ms, 19,532 faults;  KEEP   35.0 ms, 0 faults
+# w -= eta * w.grad          as usual   89.3 ms, 29,298 faults;  KEEP   37.0 ms, 0 faults
 # figure: ...gd_nd_cost.png
 
 # %% [markdown]
@@ -336,7 +336,7 @@ save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.pn
 #   as long as for d = 1, so the vectors cost more. Try this with your own training: if twice the
 #   numbers hardly take longer, you pay for calls.
 # - In the row of 10,000,000 the lecture's machine counts the 19,532 page faults of two new vectors
-#   as usual, and none with the variables. With them a step is nearly twice as fast.
+#   as usual, and none with the variables. With them a step is about twice as fast.
 # - Without page faults, from 1,000,000 numbers on, a step takes there between 0.6 and 1 times as
 #   long as its `12 vectors`. The estimate is rough, but a step pays for vectors, not much else.
 # - In the row of 8,000,000 a vector is a little below 32 MiB, and malloc keeps it. But malloc also
@@ -346,7 +346,7 @@ save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.pn
 #   vectors that came before. So there the first look has such page faults already for
 #   d = 1,000,000, and takes longer than the table says.
 # - As usual `w -= eta * w.grad` has half as many page faults again, because it makes a third new
-#   vector in each step, and takes 1.2 to 1.3 times as long as the other updates. With the variables
+#   vector in each step, and takes 1.2 to 1.4 times as long as the other updates. With the variables
 #   it still moves 14 vectors instead of 12, a difference that noise may hide.
 #
 # Small differences mean nothing, because other programs use the machine as well. Another system may

@@ -216,8 +216,8 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 # ## Large blocks are not kept
 #
 # `x + y` and `torch.add(x, y, out=z)` differ only in the memory of the result: it is new, or it is
-# there already. So the last line shows what new memory costs. Three times the time of `x + y` is
-# most of what the formula takes, which makes three new tensors.
+# there already. So the last line shows what new memory costs. The formula makes three new tensors:
+# three times the time of `x + y` is most of its time.
 #
 # Neither `x.add_(y)` nor `out=z` needs new memory, but on the lecture's machine `x.add_(y)` is
 # faster. It goes through the memory of two tensors, and `out=z` through that of three.
@@ -229,8 +229,9 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 #
 # - It takes a small block from the heap, which is memory that the program holds already. When the
 #   tensor is not used any more, the block stays in the heap for the next tensor.
-# - It asks the operating system for each large block anew, and gives the block back as soon as the
-#   tensor is not used any more. So the next tensor of this size needs new memory.
+# - For a large block that no free part of the heap can hold, it asks the operating system, and
+#   gives the block back as soon as the tensor is not used any more. So the next tensor of this size
+#   needs new memory.
 #
 # What is large? The limit rises with the blocks that the program gives back, up to 32 MiB = 2^25
 # bytes. Our numbers have the type float32, with 4 bytes each. So in this script a block is large
@@ -246,9 +247,9 @@ print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)
 #
 # ## An experiment: malloc keeps large blocks
 #
-# If this is right, `x + y` has page faults, and becomes slow, between 8 and 9 million numbers. And
-# both vanish if we make malloc treat large blocks like small ones. Two environment variables do
-# this, if the malloc is that of glibc:
+# If malloc and the page faults are the cause, `x + y` has page faults, and becomes slow, between 8
+# and 9 million numbers. And both vanish if we make malloc treat large blocks like small ones. Two
+# environment variables do this, if the malloc is that of glibc:
 #
 # - `MALLOC_MMAP_MAX_=0` allows no large blocks from the operating system (malloc gets them by a
 #   call named mmap). Then these blocks come from the heap, too.

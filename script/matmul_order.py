@@ -161,7 +161,8 @@ save(draw_orders(), "matmul_associativity_cost.png")
 # PyTorch's `Timer` calls a function again and again, on one thread (on one core of the processor).
 # We take the median of the times, because a few slow calls hardly change it. Compare the times of
 # one cell, as ratios: from one cell to another the same time can double, because other programs use
-# the machine, too. Even within a cell, a difference of less than 20 percent says nothing.
+# the machine, too. Even within a cell, a difference of less than 20 percent says nothing, and a
+# larger one that another run does not show is chance.
 
 # %%
 # for a GPU: DEVICE=cuda python script/matmul_order.py, or edit the next line
@@ -237,8 +238,9 @@ print_rate("A @ BC", A, B @ C)
 #
 # The column "multi_dot" is `torch.linalg.multi_dot([A, B, C])`. It does what Python does not do: it
 # counts first, and then multiplies in the order with the smaller count. So its time should be that
-# of this order. Where it is not, you see what other programs on the machine add. They can also part
-# the measured times from the predictions, whose rate is measured only once, before the loop.
+# of this order. Where it is not, you see what chance adds: other programs on the machine, or page
+# faults (see inplace.py), of which A @ (B @ C) can have some 500 in a call, for its two new tensors
+# of 1 MiB.
 
 # %%
 N = 512
@@ -304,9 +306,10 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 # figure: ...matmul_order_timing.png
 
 # %% [markdown]
-# In the figure, the two measured curves cross near the gray line, p = N, as the count says.
-# multi_dot lies on the lower of them, except for chance. On the lecture's machine, (A @ B) @ C
-# takes more than twice its prediction at p = 8, and the gap closes as p grows.
+# In the figure, the two measured curves cross between p = N, the gray line, and p = 2 N, or nearby.
+# By the count, it is at the line: there, both orders are two square products. Everywhere else
+# multi_dot lies on the lower curve, except for chance. On the lecture's machine, (A @ B) @ C takes
+# far more than its prediction at p = 8, and the gap closes as p grows.
 #
 # ## A vector at the end
 #
@@ -335,9 +338,9 @@ print(f"count {count_left / count_right} times, time {time_left / time_right:.1f
 
 # %% [markdown]
 # By the count, the parentheses save a factor of (N + 1) / 2 = 256.5. In time, they save far less,
-# on the lecture's machine a factor below 100. In `B @ x`, each number of B is used in a single
-# multiply-add, so a large part of the time goes into reading B. The rate is low, as in the thin
-# products above.
+# on the lecture's machine between 20 and 70, from run to run. In `B @ x`, each number of B is used
+# in a single multiply-add, so a large part of the time goes into reading B. The rate is low, as in
+# the thin products above.
 #
 # ## The results differ by rounding
 #

@@ -61,7 +61,8 @@ print("small_C.stride():", small_C.stride(), " in memory:", memory_of_C.tolist()
 # `milliseconds` measures a function on one thread: PyTorch's `Timer` calls it again and again, and
 # we take the median time. Compare the times of one cell, as ratios: from one cell to another the
 # same time can double, because other programs use the machine, too. Even within a cell, a
-# difference of less than 20 percent says nothing.
+# difference of less than 20 percent says nothing, and a larger one that another run does not show
+# is chance.
 #
 # The last line measures the same 512 calls for a matrix that has only one column.
 
@@ -227,11 +228,12 @@ save(draw_lines(), "cache_lines.png")
 # The `dim` of `sum` is NumPy's `axis`: `sum(dim=1)` gives one sum for each row, `sum(dim=0)` one
 # for each column.
 #
-# The last line compares `x.sum()` with `x[::16].sum()`, which adds only a sixteenth of the numbers,
-# but needs the same cache lines, all those of `x`.
+# The last line has the whole times from memory: that of `x.sum()`, and that of `x[::16].sum()`,
+# which adds only a sixteenth of the numbers, but needs the same cache lines, all those of `x`.
 
 # %%
 x = torch.ones(LONG, device=DEVICE)
+whole_ms = {}
 print("step  from the cache (ns per number)  from memory (ns per number)")
 for step in [1, 2, 4, 8, 16]:
     short_row = torch.ones(SHORT * step, device=DEVICE)[::step]  # SHORT numbers
@@ -240,10 +242,9 @@ for step in [1, 2, 4, 8, 16]:
     long_row = x[::step]
     from_memory = ns_per_number(lambda: long_row.sum(), long_row.numel())
     print(f"{step:4} {from_cache:31.2f} {from_memory:28.2f}")
+    whole_ms[step] = from_memory * long_row.numel() / 1e6
 
-all_numbers = milliseconds(lambda: x.sum())
-a_sixteenth = milliseconds(lambda: x[::16].sum())
-print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
+print(f"x.sum(): {whole_ms[1]:.2f} ms, x[::16].sum(): {whole_ms[16]:.2f} ms")
 # Example output:
 # step  from the cache (ns per number)  from memory (ns per number)
 #    1                            0.06                         0.46
@@ -261,14 +262,14 @@ print(f"x.sum(): {all_numbers:.2f} ms, x[::16].sum(): {a_sixteenth:.2f} ms")
 # because the additions are the same.
 #
 # *Lines*: from memory, a number takes longer and longer from step 2 to step 16, on the lecture's
-# machine more than three times. The factor is not 8, as the number of lines is: the time also
-# contains the addition, which does not grow. Compare the two columns: at step 2 the addition is a
-# good part of the time, at step 16 a small one. The last line says the same: a sixteenth of the
-# additions takes far more than a sixteenth of the time, because all the lines are fetched.
+# machine more than three times. The factor is less than 8, that of the lines. One reason is that
+# the time also contains the addition, which does not grow. Compare the two columns: at step 2 the
+# addition is a good part of the time, at step 16 a small one. The last line says the same: a
+# sixteenth of the additions takes far more than a sixteenth of the time, because all the lines are
+# fetched.
 #
 # A row of `C` pays for both causes. From step 1 to step 16, they cost a factor of more than ten
-# from memory on the lecture's machine. The rows in turn showed a smaller factor, because the price
-# of the calls is a part of both times there.
+# from memory on the lecture's machine.
 #
 # ## First remedy: all rows in one call
 #
@@ -322,7 +323,7 @@ print(f"the {COLUMNS} calls, almost without additions: {calls:.2f} ns per number
 #
 # `sum_rows_together` has only the first. It reads neighbours, but each of its 8192 calls adds no
 # more than 512 numbers. On the lecture's machine most of its time is the price of the calls. This
-# price uses up most of what the better order saves.
+# price uses up a large part of what the better order saves.
 #
 # ## Second remedy: a copy
 #

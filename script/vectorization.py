@@ -74,9 +74,8 @@ print("w.dot(w):", w.dot(w).item())
 # whole number up to 2^24, some 16.8 million. The sum of the squares is at most 100,000 * 81 = 8.1
 # million, so no way rounds, and the four sums must be equal.
 #
-# `milliseconds` calls a way again and again for 0.05 s, on one thread, and returns the median time
-# of a call. The lecture's machine is shared with other programs, which can double a time: compare
-# the three times of the loop over 100,000 numbers in the next two cells and in the table. So only
+# `milliseconds` calls a function for at least 0.05 s, on one thread, and returns the median time of
+# a call. The lecture's machine is shared with other programs, which can double a time. So only
 # large differences count.
 
 # %%
@@ -242,8 +241,8 @@ save(fig, "vectorization_timing.png")
 # of squares. From 1000 numbers on both ways without a Python loop are far ahead of both loops.
 #
 # From 100,000 numbers to five million `torch.sum(w * w)` rises by more nanoseconds than `w.dot(w)`:
-# it reads `w`, writes the squares and reads them, which is three times as much traffic with the
-# memory as to read `w` once. The list and its Python numbers take 160 MB, so the loop over a list
+# it reads `w`, writes the squares and reads them: three passes over memory, where `w.dot(w)` makes
+# one. The list and its Python numbers take 160 MB, so the loop over a list
 # can rise, too. The loop over `w` still spends its time on its calls.
 #
 # ## Two sums that differ
@@ -251,8 +250,8 @@ save(fig, "vectorization_timing.png")
 # Now `w` has five million random numbers, as in the lecture. They are float32, with some 7 decimal
 # digits. Python's numbers are float64, with some 16 digits. So the loops multiply and add with 16
 # digits, and PyTorch with 7. PyTorch also adds in another order than the loops. Which of the two
-# makes the sums differ? We let PyTorch compute once more with the numbers in float64. It keeps its
-# own order then, and has the digits of the loops.
+# makes the sums differ? We let PyTorch compute once more with the numbers in float64. It adds in
+# an order of its own then, too, but has the digits of the loops.
 #
 # (Both loops do the same arithmetic, so we take the faster one.)
 
@@ -292,7 +291,7 @@ print(f"relative error of w.dot(w):  {dot_error:.0e}")
 # of the loop's on the processors that we tried. `w.dot(w)` keeps some sums side by side, and adds
 # these at the end. Their number depends on the processor and the threads. With 128 sums these
 # squares give an error of 4e-06, as in the example, and with 4 sums one of 7e-04, which is 3600 in
-# five million. We saw both.
+# five million.
 #
 # ## What to take away
 #
