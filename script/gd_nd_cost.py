@@ -153,12 +153,12 @@ for d in [1, LONG // 10, LONG]:
 # Ten million numbers of 4 bytes are 38 MiB (a MiB is 2^20 bytes). Above 32 MiB malloc, which hands
 # out memory to programs on most Linux systems, gives unused memory back to the operating system at
 # once. The next new vector gets its memory anew, in pages of 4,096 bytes, and waits for each page:
-# this is called a page fault. inplace.py tells this story in full, and explains the two environment
-# variables of `KEEP`, by which malloc keeps unused memory.
+# this is called a page fault. inplace.py tells this story in full. It also explains two environment
+# variables by which malloc keeps unused memory: `KEEP`, in the next cell.
 #
 # `w.grad = None` gives the gradient's memory back, so each `backward` makes its two vectors anew.
-# Ten million numbers have 9,766 pages. If this is what costs time, a step has 19,532 page faults as
-# usual. And when malloc keeps its memory, a step has none, and takes less time.
+# Ten million numbers have 9,766 pages. If this is what costs time, a step has 19,532 page faults.
+# And when malloc keeps its memory, a step has none, and takes less time.
 #
 # ## The experiment
 #
@@ -342,20 +342,20 @@ save(draw_steps(usual["a step"], keep["a step"], twelve_vectors), "gd_nd_cost.pn
 # - In the row of 8,000,000 a vector is a little below 32 MiB, and malloc keeps it. But malloc also
 #   gives memory back if much of it is unused, and a step leaves two vectors unused. On the
 #   lecture's machine this row has some 7,800 page faults in one run, those of one vector, and none
-#   in the next. (In inplace.py only one vector is unused.) How much is too much depends on the
-#   vectors that came before. So there the first look has such page faults already for
-#   d = 1,000,000, and takes longer than the table says.
-# - As usual `w -= eta * w.grad` has half as many page faults again, because it makes a third new
-#   vector in each step, and takes 1.2 to 1.4 times as long as the other updates. With the variables
-#   it still moves 14 vectors instead of 12, a difference that noise may hide.
+#   in the next. (In inplace.py only one vector is unused.) At the top of this script, malloc gave
+#   memory back already for d = 1,000,000, so that a step took longer there than in the table.
+# - Without the variables, `w -= eta * w.grad` has half as many page faults more than the other two
+#   updates, because it makes a third new vector in each step. It takes 1.2 to 1.4 times as long.
+#   With the variables it still writes and reads this vector, but noise may hide that.
 #
 # Small differences mean nothing, because other programs use the machine as well. Another system may
 # show no page faults, or fewer: inplace.py says which.
 #
 # ## What to take away
 #
-# - A step with few numbers costs its calls. A step with many costs the vectors that it reads and
-#   writes, not the arithmetic (which gradient_geometry.py counts). So count vectors.
+# - With few numbers, the time of a step is that of its calls. With many, it is that of the vectors
+#   that it reads and writes, not of the arithmetic (which gradient_geometry.py counts). So count
+#   vectors.
 # - Where vectors above 32 MiB are new in each step, it can help to start the program with the two
 #   variables: `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 python program.py`. inplace.py
 #   says where this works, and what it costs.

@@ -340,9 +340,9 @@ def main(options: list[str]) -> None:
 
     The figure has a panel for each diagnostic of the history, over k. The vector runs lie on top of
     each other and of the theory, so their markers take turns: each d has one at every fourth k. The
-    matrix run, the crosses, is slower. In two panels its crosses end early: gap and plateau are
-    differences of losses near L* = 1.369. float32 has some 7 digits, so a difference below 1e-5 L*
-    is too inexact to be drawn.
+    matrix run, the crosses, is slower, and its loss falls to L* = 1.369, not to 0. In two panels
+    its crosses end early: gap and plateau are differences of losses near L*. float32 has some 7
+    digits, so a difference below 1e-5 L* is too inexact to be drawn.
     """
     devices = ["cpu"]
     if torch.cuda.is_available():

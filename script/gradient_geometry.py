@@ -213,9 +213,9 @@ for d in (2, 10, 100, 1000):
 # - The squares of the d entries of delta add up to 1, and no entry is preferred. So the mean of
 #   delta_1^2 is 1/d. Since the mean of delta_1 is 0, its standard deviation is 1/sqrt(d).
 # - For large d, ||v|| is close to sqrt(d), so delta_1 = v_1 / ||v|| is nearly normally distributed.
-#   On average, one of 10,000 such numbers lies more than 3.7 standard deviations below the mean, as
-#   `statistics.NormalDist().inv_cdf(1 / 10_000)` says. So the smallest score should be about
-#   -3.7 / sqrt(d): -0.37 for d = 100, and -0.117 for d = 1000.
+#   The smallest of 10,000 such numbers lies 3.85 standard deviations below the mean, if we average
+#   over many draws. So the smallest score should be about -3.85 / sqrt(d): -0.38 for d = 100, and
+#   -0.122 for d = 1000.
 
 # %% [markdown]
 # ## What the gradient costs

@@ -418,9 +418,9 @@ for number in (0.5, 10.0, 1000.0):
 # ## The picture: chords, tangents and a gap
 #
 # The figure shows the graphs of three losses of one number w. The bowl is convex: its chord is
-# above the graph, and its tangent below. The double well is not: its chord from -1 to 1 is below
-# the graph, and its tangent at the hilltop is above it. On the plateau, the tangent at w = 4 is
-# nearly level, but the gap is 0.94. The next cell defines how this is drawn, and may be skipped.
+# above the graph, and its tangent below. The double well is not: between -1 and 1 its chord is
+# below the graph, and its tangent at the hilltop above. On the plateau, the slope at w = 4 is only
+# 0.028, but the gap is 0.94. The next cell defines how this is drawn, and may be skipped.
 
 # %%
 plt.rcdefaults()

@@ -442,7 +442,7 @@ fit(model, model.parameters(), X, y)
 report("8 emails of the training", model(X), y)
 
 new_X, new_y = random_emails(1000)
-with torch.no_grad():  # a test needs no gradient
+with torch.no_grad():  # a test needs no gradient, and less memory without the record
     report("1000 new emails", model(new_X), new_y)
 # Output:
 # 8 emails of the training: loss 0.01, share right 1.0
@@ -456,7 +456,7 @@ with torch.no_grad():  # a test needs no gradient
 # on single numbers. It divides the others by 1 - p, so that the mean stays about the same. In use
 # it should change nothing. A model starts in training mode: call `model.eval()` before you test or
 # use it, and `model.train()` before you go on training. Both only switch layers like this one; the
-# recording is stopped by `no_grad`. A test needs both `eval` and `no_grad`.
+# recording is stopped by `no_grad`. So a test calls both. (The network above has no such layer.)
 
 # %%
 x = torch.ones(1000)

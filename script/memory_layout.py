@@ -114,9 +114,9 @@ calls_ns = ns_per_number(lambda: sum_rows_in_turn(one_column), R.numel())
 print(f"the {ROWS} calls, almost without additions: {calls_ns:.2f} ns per number of R")
 # Example output:
 # same sums? True
-# rows of R, step 1: 0.71 ns per number
-# rows of C, step 512: 8.67 ns per number, 12 times as long
-# the 512 calls, almost without additions: 0.54 ns per number of R
+# rows of R, step 1: 0.97 ns per number
+# rows of C, step 512: 8.71 ns per number, 9 times as long
+# the 512 calls, almost without additions: 0.63 ns per number of R
 
 # %% [markdown]
 # ## The price of the calls
@@ -247,12 +247,12 @@ for step in [1, 2, 4, 8, 16]:
 print(f"x.sum(): {whole_ms[1]:.2f} ms, x[::16].sum(): {whole_ms[16]:.2f} ms")
 # Example output:
 # step  from the cache (ns per number)  from memory (ns per number)
-#    1                            0.06                         0.46
-#    2                            0.42                         1.45
-#    4                            0.36                         2.17
-#    8                            0.35                         3.51
-#   16                            0.34                         5.93
-# x.sum(): 6.45 ms, x[::16].sum(): 3.54 ms
+#    1                            0.06                         0.34
+#    2                            0.37                         1.33
+#    4                            0.41                         1.88
+#    8                            0.43                         3.54
+#   16                            0.39                         5.55
+# x.sum(): 5.73 ms, x[::16].sum(): 5.82 ms
 
 # %% [markdown]
 # ## The price of each cause
@@ -264,9 +264,9 @@ print(f"x.sum(): {whole_ms[1]:.2f} ms, x[::16].sum(): {whole_ms[16]:.2f} ms")
 # *Lines*: from memory, a number takes longer and longer from step 2 to step 16, on the lecture's
 # machine more than three times. The factor is less than 8, that of the lines. One reason is that
 # the time also contains the addition, which does not grow. Compare the two columns: at step 2 the
-# addition is a good part of the time, at step 16 a small one. The last line says the same: a
-# sixteenth of the additions takes far more than a sixteenth of the time, because all the lines are
-# fetched.
+# addition is a good part of the time, at step 16 a small one. The last line says the same: on the
+# lecture's machine, a sixteenth of the additions takes about as long as all of them, because all
+# the lines are fetched.
 #
 # A row of `C` pays for both causes. From step 1 to step 16, they cost a factor of more than ten
 # from memory on the lecture's machine.
@@ -309,10 +309,10 @@ print(f"the {COLUMNS} calls, almost without additions: {calls:.2f} ns per number
 # Example output:
 # rows in turn, same sums? True
 # rows together, same sums? True
-# sum_rows_in_turn(C):  8.61 ns per number
-# sum_rows_together(C): 4.90 ns per number
-# C.sum(dim=1):         0.26 ns per number
-# the 8192 calls, almost without additions: 3.84 ns per number of C
+# sum_rows_in_turn(C):  7.73 ns per number
+# sum_rows_together(C): 5.76 ns per number
+# C.sum(dim=1):         0.28 ns per number
+# the 8192 calls, almost without additions: 4.03 ns per number of C
 
 # %% [markdown]
 # ## The order of adding, and one call
@@ -346,9 +346,9 @@ print(f"a pass over the rows of C: {C_ns:.2f} ns per number")
 print(f"a pass over the rows of R: {R_ns:.2f} ns per number")
 print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
 # Example output:
-# a pass over the rows of C: 8.65 ns per number
-# a pass over the rows of R: 0.65 ns per number
-# the copy R = C.contiguous(): 3.15 ns per number
+# a pass over the rows of C: 7.55 ns per number
+# a pass over the rows of R: 0.71 ns per number
+# the copy R = C.contiguous(): 3.01 ns per number
 
 # %% [markdown]
 # ## When the copy pays
@@ -411,13 +411,13 @@ save(draw_sums(torch.tensor(rows)), "memory_layout_efficiency.png")
 # Example output:
 # nanoseconds per number
 #     m  R.sum(dim=1)  R.sum(dim=0)  C.sum(dim=1)  C.sum(dim=0)  R in turn  C in turn
-#   512          0.07          0.08          0.08          0.10      11.15      12.74
-#  1024          0.17          0.17          0.16          0.18       5.74       9.36
-#  2048          0.24          0.20          0.21          0.23       2.63       7.41
-#  4096          0.24          0.21          0.27          0.26       1.67      10.05
-#  8192          0.24          0.22          0.28          0.24       0.97       9.13
-# 16384          0.22          0.22          0.29          0.23       0.87       8.74
-# 32768          0.47          0.52          0.60          0.46       0.69       8.18
+#   512          0.09          0.10          0.08          0.09      10.80      12.29
+#  1024          0.15          0.15          0.15          0.15       5.86       9.33
+#  2048          0.21          0.21          0.21          0.22       1.83       7.00
+#  4096          0.21          0.20          0.20          0.23       1.22       7.11
+#  8192          0.19          0.22          0.28          0.23       0.93       9.58
+# 16384          0.21          0.22          0.28          0.23       0.76       8.23
+# 32768          0.42          0.48          0.58          0.41       0.62       7.65
 # figure: ...memory_layout_efficiency.png
 
 # %% [markdown]

@@ -2,10 +2,10 @@
 # # Creating tensors
 #
 # A tensor is an array of numbers of one type, like a NumPy array. A user of NumPy meets three
-# differences. First, tensors and NumPy arrays can share memory, and even the single entry `x[0]`
-# shares memory with `x`. Second, PyTorch prefers float32, where Python and NumPy prefer float64.
-# Third, a tensor is stored on a *device*, which is the CPU or, for instance, a GPU. We take them
-# one by one, and then fill tensors with zeros, ones and random numbers.
+# differences. First, more is shared: a tensor can use the memory of a NumPy array, and even the
+# single entry `x[0]` shares memory with `x`. Second, PyTorch prefers float32, where Python and
+# NumPy prefer float64. Third, a tensor is stored on a *device*, which is the CPU or, for instance,
+# a GPU. We take them one by one, and then fill tensors with zeros, ones and random numbers.
 #
 # Under `# Output:` you see what a cell prints, and `...` stands for text that is left out.
 
