@@ -307,7 +307,7 @@ save(draw_times(torch.tensor(rows)), "matmul_order_timing.png")
 
 # %% [markdown]
 # In the figure, the two measured curves cross between p = N, the gray line, and p = 2 N, or nearby.
-# By the count, it is at the line: there, both orders are two square products. Everywhere else
+# By the count, they cross at the line: there, both orders are two square products. Everywhere else
 # multi_dot lies on the lower curve, except for chance. On the lecture's machine, (A @ B) @ C takes
 # far more than its prediction at p = 8, and the gap closes as p grows.
 #

@@ -166,7 +166,7 @@ def faults_of_line(line: Line2D, table: Table) -> list[str]:
     sizes = first_column(table)
     column = table.get(label)
     if column is None or column is sizes:
-        return [f"no column is named {label!r}"]
+        return [f"no column is named {label!r}: the headings are {list(table)}"]
     x = [float(number) for number in line.get_xdata()]
     y = [float(number) for number in line.get_ydata()]
     if x != [float(size) for size in sizes]:

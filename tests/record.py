@@ -147,7 +147,7 @@ def recorded(lesson: Tour, printed: str) -> str:
             top = cell.number - 1
             lines[top + cell.comment : top + len(cell.lines)] = example(text)
     for number, line in enumerate(lines):
-        if line.startswith("# Example outputs: "):
+        if line.startswith("# Example outputs:"):
             lines[number] = f"# Example outputs: the lecture's machine, {machine()}."
     return "\n".join(lines) + "\n"
 

@@ -120,6 +120,12 @@ def test_timed_tour_can_run_on_another_device(name):
         assert 'DEVICE = os.environ.get("DEVICE", ' in code_of(name)
 
 
+@pytest.mark.parametrize("name", TOURS)
+def test_timed_tour_says_whose_times_are_recorded(name):
+    if SCRIPTS[name].timing:
+        assert "\n# Example outputs: the lecture's machine, " in code_of(name)
+
+
 @pytest.mark.parametrize(("name", "figure"), FIGURES)
 def test_figure_is_fit_to_project(run_of, name, figure):
     hold(bad_image(run_of(name).figures[figure]) + bad_image(lecture_figure(figure)))
