@@ -1,6 +1,7 @@
 """The checks of figures, each seen to fail on a figure that is spoiled here."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from figure_checks import bad_image, complaints, misdrawn_lines, table_in, tables_in
 
@@ -139,6 +140,12 @@ def test_exchanged_curves_are_found(curves):
     one.set_label("the other way")
     other.set_label("one way")
     assert len(misdrawn_lines(curves.figure, TABLE)) == 2
+
+
+def test_line_that_is_drawn_from_float32_passes(curves):
+    line = curves.get_lines()[0]
+    line.set_ydata(np.float32([944.675, 0.25]))
+    assert misdrawn_lines(curves.figure, TABLE.replace("  0.15 ", "944.68 ")) == []
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1, 9])
