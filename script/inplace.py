@@ -179,8 +179,8 @@ print(f"three new tensors: {three_new_tensors:6.2f} ms")
 print(f"in place:          {in_place:6.2f} ms")
 # Example output:
 # average: 1.5 same as the new one? True
-# three new tensors:  82.88 ms
-# in place:            9.04 ms
+# three new tensors:  97.57 ms
+# in place:           13.82 ms
 
 # %% [markdown]
 # ## How long does a sum take?
@@ -207,10 +207,10 @@ print(f"torch.add(x, y, out=z)  {existing:6.2f} ms")
 print(f"x.add_(y)               {in_place:6.2f} ms")
 print(f"x + y takes {new / existing:.1f} times as long as torch.add(x, y, out=z)")
 # Example output:
-# x + y                    29.91 ms
-# torch.add(x, y, out=z)    8.97 ms
-# x.add_(y)                 6.42 ms
-# x + y takes 3.3 times as long as torch.add(x, y, out=z)
+# x + y                    29.18 ms
+# torch.add(x, y, out=z)    9.29 ms
+# x.add_(y)                 7.06 ms
+# x + y takes 3.1 times as long as torch.add(x, y, out=z)
 
 # %% [markdown]
 # ## Large blocks are not kept
@@ -381,14 +381,14 @@ if np.isnan(faults["x + y"][0]):
 save(draw_times(times, times_keep), "inplace_allocation.png")
 # Example output:
 # numbers in x  x + y  torch.add(out=z)  x.add_(y)  x + y, KEEP  faults  faults, KEEP
-#      100,000   0.21              0.22       0.17         0.18       0             0
-#      300,000   0.57              0.52       0.28         0.60       0             0
-#    1,000,000   0.57              0.56       0.37         0.54       0             0
-#    3,000,000   0.54              0.53       0.36         0.53       0             0
-#    8,000,000   0.87              0.85       0.44         0.69       0             0
-#    9,000,000   2.54              0.94       0.58         0.78   8,790             0
-#   10,000,000   3.06              0.89       0.60         0.68   9,766             0
-#   20,000,000   2.97              0.96       0.73         0.91  19,532             0
+#      100,000   0.20              0.21       0.16         0.22       0             0
+#      300,000   0.60              0.58       0.30         0.72       0             0
+#    1,000,000   0.68              0.61       0.43         0.62       0             0
+#    3,000,000   0.90              0.72       0.48         0.62       0             0
+#    8,000,000   1.13              0.91       0.59         0.92       0             0
+#    9,000,000   2.83              1.05       0.73         1.01   8,790             0
+#   10,000,000   2.68              1.04       0.60         1.02   9,766             0
+#   20,000,000   2.79              1.04       0.72         1.19  19,532             0
 # most page faults of torch.add(out=z): 0
 # figure: ...inplace_allocation.png
 
