@@ -5,11 +5,12 @@ For f(x) = ||x||^2 / 2, whose gradient at x is x, at the point x = (1, 0.75).
 
 import math
 import re
+from statistics import NormalDist
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import draw
+from conftest import ROOT, draw
 from matplotlib.colors import same_color
 from matplotlib.text import Annotation, Text
 from mpl_toolkits.mplot3d import proj3d
@@ -187,3 +188,19 @@ def test_gradient_is_drawn_at_a_right_angle_to_the_level_set(level_sets_ax):
     assert against == pytest.approx(-along)
     assert along @ tangent == pytest.approx(0, abs=1e-6)
     assert np.linalg.norm(tangent) == pytest.approx(np.linalg.norm(along))
+
+
+@pytest.mark.parametrize(
+    ("n", "page", "said"),
+    [(10_000, "script/gradient_geometry.py", "3.85"), (1_000, "tests/ANSWERS.md", "3.24")],
+)
+def test_smallest_of_many_normal_numbers_lies_where_the_text_says(n, page, said):
+    """The mean, by the density: n times that of one number, if all others lie above it."""
+    normal = NormalDist()
+    mean = 0.0
+    step = 0.001
+    for x in np.arange(-8, 0, step):
+        mean += x * n * normal.pdf(x) * (1 - normal.cdf(x)) ** (n - 1) * step
+    assert f"{-mean:.2f}" == said
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    assert f"{said} standard deviations below the mean" in text
