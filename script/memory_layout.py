@@ -79,9 +79,9 @@ def milliseconds(function):
     timer = Timer("function()", globals={"function": function})
     return 1000 * timer.blocked_autorange(min_run_time=0.05).median
 
-def ns_per_number(function, numbers: int) -> float:
-    """The median time of a call of function, in nanoseconds for each number that it reads."""
-    return 1_000_000 * milliseconds(function) / numbers
+def ns_per_number(function, matrix: torch.Tensor) -> float:
+    """The median time of function(matrix), in nanoseconds for each number of the matrix."""
+    return 1_000_000 * milliseconds(lambda: function(matrix)) / matrix.numel()
 
 def row_major(columns: int) -> torch.Tensor:
     """A matrix of random whole numbers from 0 to 9 that is stored row after row."""
@@ -104,13 +104,13 @@ R = row_major(COLUMNS)
 C = column_major(R)
 print("same sums?", torch.equal(sum_rows_in_turn(R), sum_rows_in_turn(C)))
 
-R_ns = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
-C_ns = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+R_ns = ns_per_number(sum_rows_in_turn, R)
+C_ns = ns_per_number(sum_rows_in_turn, C)
 print(f"rows of R, step {R.stride(1)}: {R_ns:.2f} ns per number")
 print(f"rows of C, step {C.stride(1)}: {C_ns:.2f} ns per number, {C_ns / R_ns:.0f} times as long")
 
 one_column = R[:, :1].contiguous()
-calls_ns = ns_per_number(lambda: sum_rows_in_turn(one_column), R.numel())
+calls_ns = ns_per_number(sum_rows_in_turn, one_column) / COLUMNS  # a row of R shares a call
 print(f"the {ROWS} calls, almost without additions: {calls_ns:.2f} ns per number of R")
 # Example output:
 # same sums? True
@@ -238,9 +238,9 @@ print("step  from the cache (ns per number)  from memory (ns per number)")
 for step in [1, 2, 4, 8, 16]:
     short_row = torch.ones(SHORT * step, device=DEVICE)[::step]  # SHORT numbers
     same_rows = short_row.expand(1000, SHORT)  # 1000 times the same row
-    from_cache = ns_per_number(lambda: same_rows.sum(dim=1), same_rows.numel())
+    from_cache = ns_per_number(lambda rows: rows.sum(dim=1), same_rows)
     long_row = x[::step]
-    from_memory = ns_per_number(lambda: long_row.sum(), long_row.numel())
+    from_memory = ns_per_number(torch.sum, long_row)
     print(f"{step:4} {from_cache:31.2f} {from_memory:28.2f}")
     whole_ms[step] = from_memory * long_row.numel() / 1e6
 
@@ -296,15 +296,15 @@ sums = C.sum(dim=1)
 print("rows in turn, same sums?", torch.equal(sum_rows_in_turn(C), sums))
 print("rows together, same sums?", torch.equal(sum_rows_together(C), sums))
 
-in_turn = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
-together = ns_per_number(lambda: sum_rows_together(C), C.numel())
-one_call = ns_per_number(lambda: C.sum(dim=1), C.numel())
+in_turn = ns_per_number(sum_rows_in_turn, C)
+together = ns_per_number(sum_rows_together, C)
+one_call = ns_per_number(lambda matrix: matrix.sum(dim=1), C)
 print(f"sum_rows_in_turn(C):  {in_turn:.2f} ns per number")
 print(f"sum_rows_together(C): {together:.2f} ns per number")
 print(f"C.sum(dim=1):         {one_call:.2f} ns per number")
 
 one_row = C[:1].contiguous()
-calls = ns_per_number(lambda: sum_rows_together(one_row), C.numel())
+calls = ns_per_number(sum_rows_together, one_row) / ROWS  # a column of C shares a call
 print(f"the {COLUMNS} calls, almost without additions: {calls:.2f} ns per number of C")
 # Example output:
 # rows in turn, same sums? True
@@ -339,9 +339,9 @@ print(f"the {COLUMNS} calls, almost without additions: {calls:.2f} ns per number
 # %%
 C = column_major(row_major(COLUMNS))
 R = C.contiguous()
-C_ns = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
-R_ns = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
-copy_ns = ns_per_number(lambda: C.contiguous(), C.numel())
+C_ns = ns_per_number(sum_rows_in_turn, C)
+R_ns = ns_per_number(sum_rows_in_turn, R)
+copy_ns = ns_per_number(lambda matrix: matrix.contiguous(), C)
 print(f"a pass over the rows of C: {C_ns:.2f} ns per number")
 print(f"a pass over the rows of R: {R_ns:.2f} ns per number")
 print(f"the copy R = C.contiguous(): {copy_ns:.2f} ns per number")
@@ -395,12 +395,12 @@ rows = []
 for m in SIZES:
     R = row_major(m)
     C = column_major(R)
-    R_dim1 = ns_per_number(lambda: R.sum(dim=1), R.numel())
-    R_dim0 = ns_per_number(lambda: R.sum(dim=0), R.numel())
-    C_dim1 = ns_per_number(lambda: C.sum(dim=1), C.numel())
-    C_dim0 = ns_per_number(lambda: C.sum(dim=0), C.numel())
-    R_turn = ns_per_number(lambda: sum_rows_in_turn(R), R.numel())
-    C_turn = ns_per_number(lambda: sum_rows_in_turn(C), C.numel())
+    R_dim1 = ns_per_number(lambda matrix: matrix.sum(dim=1), R)
+    R_dim0 = ns_per_number(lambda matrix: matrix.sum(dim=0), R)
+    C_dim1 = ns_per_number(lambda matrix: matrix.sum(dim=1), C)
+    C_dim0 = ns_per_number(lambda matrix: matrix.sum(dim=0), C)
+    R_turn = ns_per_number(sum_rows_in_turn, R)
+    C_turn = ns_per_number(sum_rows_in_turn, C)
     rows.append([R_dim1, R_dim0, C_dim1, C_dim0, R_turn, C_turn])
     print(
         f"{m:5} {R_dim1:13.2f} {R_dim0:13.2f} {C_dim1:13.2f} {C_dim0:13.2f}"

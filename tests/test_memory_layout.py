@@ -60,5 +60,6 @@ def test_filled_squares_are_the_numbers_that_a_sum_uses():
 
 def test_ns_per_number_shares_a_call_among_its_numbers(monkeypatch):
     names = memory_layout.ns_per_number.__globals__
-    monkeypatch.setitem(names, "milliseconds", lambda function: 20)
-    assert memory_layout.ns_per_number(None, 1000) == 20_000  # 20 ms for 1000 numbers
+    monkeypatch.setitem(names, "milliseconds", lambda function: function())  # of 20 ms
+    matrix = torch.ones(10, 100)
+    assert memory_layout.ns_per_number(lambda rows: 2 * len(rows), matrix) == 20_000
